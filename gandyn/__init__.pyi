@@ -1,0 +1,96 @@
+from . import games, objectives, plot
+from ._evolve import Trajectory, iterate
+from ._integrate import integrate
+from ._record import load, save
+from ._results import RESULTS
+from ._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Players
+from .analysis._equilibrium import Equilibria, Equilibrium, Manifold, equilibria, equilibrium, manifold
+from .analysis._linear import blocks, linearize
+from .analysis._stability import Stability, stability
+from .analysis._sweep import Sweep, sweep
+from .analysis._threshold import Threshold, critical_step, threshold
+from .analysis._transient import Transient, transient
+from .fields._norm import FieldNorm, consensus, jare, nagarajan_kolter
+from .games._gan import GAN, network
+from .games._measure import AbstractMeasure, Convolution, Discrete, Gaussian, Mixture, Product, Uniform
+from .games._noise import instance_noise
+from .games._penalty import (
+    GradientPenalty,
+    Penalised,
+    gradient_penalty,
+    on_generated,
+    on_real,
+    on_segments,
+    one_sided,
+    quartic,
+    r1,
+    r2,
+    two_sided,
+    weight_decay,
+)
+from .maps._gradient import AltGD, SimGD
+from .objectives import AbstractObjective
+
+__all__ = [
+    "GAN",
+    "RESULTS",
+    "AbstractFlow",
+    "AbstractGame",
+    "AbstractMap",
+    "AbstractMeasure",
+    "AbstractObjective",
+    "AbstractSystem",
+    "AltGD",
+    "Convolution",
+    "Discrete",
+    "Equilibria",
+    "Equilibrium",
+    "FieldNorm",
+    "Gaussian",
+    "GradientPenalty",
+    "Manifold",
+    "Mixture",
+    "Penalised",
+    "Players",
+    "Product",
+    "SimGD",
+    "Stability",
+    "Sweep",
+    "Threshold",
+    "Trajectory",
+    "Transient",
+    "Uniform",
+    "blocks",
+    "consensus",
+    "critical_step",
+    "equilibria",
+    "equilibrium",
+    "games",
+    "gradient_penalty",
+    "instance_noise",
+    "integrate",
+    "iterate",
+    "jare",
+    "linearize",
+    "load",
+    "manifold",
+    "nagarajan_kolter",
+    "network",
+    "objectives",
+    "on_generated",
+    "on_real",
+    "on_segments",
+    "one_sided",
+    "plot",
+    "quartic",
+    "r1",
+    "r2",
+    "save",
+    "stability",
+    "sweep",
+    "threshold",
+    "transient",
+    "two_sided",
+    "weight_decay",
+]
+__version__: str

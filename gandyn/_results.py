@@ -1,0 +1,65 @@
+"""What can go wrong at run time, each with a message that says what to try."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+
+class RESULTS(eqx.Enumeration):
+    """The outcome of a computation; a result whose `.result` is not `successful` holds no verdict."""
+
+    successful = ""
+    nonfinite = (
+        "A non-finite value (NaN or infinity) appeared. The state may have left the domain of the objective, or the "
+        "orbit diverged: try a smaller step or time, another start, or an objective defined everywhere."
+    )
+    max_steps = (
+        "The solver used up its steps. Raise `max_steps`, loosen `rtol` and `atol`, integrate for a shorter time, or "
+        "pass a stiff solver such as diffrax.Kvaerno5()."
+    )
+    not_converged = (
+        "No equilibrium was found from this guess: the residual stayed above the tolerance. Try another guess, "
+        "`equilibria` over a box, or another root finder."
+    )
+    not_stationary = (
+        "The point is not an equilibrium of this system: its residual is too large for a verdict. Pass the state "
+        "returned by `equilibrium`; for the spectrum at an arbitrary point use `linearize`."
+    )
+    switching = (
+        "The point lies on a surface where the field is not smooth, so it has no Jacobian there. Look at the one-sided "
+        "fields beside it, or use a smooth penalty or objective."
+    )
+    no_crossing = (
+        "The verdict does not change within the bracket. Widen the bracket, or look at `stability` at both ends."
+    )
+
+
+def worst(*pairs: tuple[Bool[Array, ""], RESULTS]) -> RESULTS:
+    """The first outcome whose condition holds, or `successful`."""
+    result = RESULTS.successful
+    for failed, outcome in reversed(pairs):
+        result = RESULTS.where(failed, outcome, result)
+    return result
+
+
+def first(a: RESULTS, b: RESULTS) -> RESULTS:
+    """`a` where it failed, otherwise `b`."""
+    return RESULTS.where(a == RESULTS.successful, b, a)
+
+
+def check(result: RESULTS, throw: bool, what: str = "") -> None:
+    """Raise a `RuntimeError` for a failed result.
+
+    Inside `jit` and `vmap` nothing can be raised: a failed lane is read off its `.result`.
+    """
+    failed = jnp.asarray(result != RESULTS.successful)
+    if throw and not isinstance(failed, jax.core.Tracer) and bool(jnp.any(failed)):
+        if jnp.ndim(failed):
+            raise RuntimeError(f"{what}{int(failed.sum())} of {failed.size} lanes failed; pass throw=False and read `.result`.")
+        raise RuntimeError(what + message(result))
+
+
+def message(result: RESULTS) -> str:
+    """The text of a concrete result; empty when it succeeded."""
+    return RESULTS[result]

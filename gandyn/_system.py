@@ -1,0 +1,129 @@
+"""Systems: flows, maps and games, Equinox modules `x -> system(x)` whose every array leaf is a parameter."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float, PyTree, Scalar
+
+from . import _tree
+from ._results import RESULTS, worst
+
+
+class Players(NamedTuple):
+    """The state of a two-player GAN: the parameters of the generator, then of the discriminator.
+
+    Each is any pytree of arrays. A game with other players uses any tuple of its own.
+    """
+
+    generator: Any
+    discriminator: Any
+
+
+class AbstractSystem(eqx.Module):
+    """A dynamical system on any pytree of arrays; its equilibria are the zeros of `residual`."""
+
+    @abc.abstractmethod
+    def __call__(self, x: PyTree) -> PyTree:
+        """The velocity of a flow, or the next state of a map."""
+
+    @abc.abstractmethod
+    def residual(self, x: PyTree) -> PyTree:
+        """Zero exactly at equilibria, with the structure of the state."""
+
+    @abc.abstractmethod
+    def exponents(self, eigenvalues: Complex[Array, "*n"]) -> Complex[Array, "*n"]:
+        """Growth (real part) and rotation (imaginary part) of the modes with these eigenvalues."""
+
+    @abc.abstractmethod
+    def spectrum_of(self) -> tuple["AbstractSystem", Callable[[Array], Array]]:
+        """A system and a function that turns its Jacobian's eigenvalues into this one's.
+
+        A map that is an analytic function of a flow's linear part names the flow, so that a sweep of the step size
+        solves one eigenproblem.
+        """
+
+    def failure(self, x: PyTree) -> RESULTS:
+        """Why the system has no finite value at `x`; asked only then."""
+        return worst((~_tree.finite(self(x)), RESULTS.nonfinite))
+
+    def switches(self, x: PyTree) -> Float[Array, " k"]:
+        """Functions whose zeros are the surfaces on which the field is not smooth; none unless overridden."""
+        return jnp.zeros((0,))
+
+
+def _identity(eigenvalues: Array) -> Array:
+    return eigenvalues
+
+
+class AbstractFlow(AbstractSystem):
+    r"""A flow :math:`\dot x = v(x)`; calling it gives the velocity. Time has the unit of plain gradient flow."""
+
+    def residual(self, x: PyTree) -> PyTree:
+        """The velocity."""
+        return self(x)
+
+    def exponents(self, eigenvalues: Complex[Array, "*n"]) -> Complex[Array, "*n"]:
+        r"""The eigenvalues :math:`\lambda` themselves, per unit time."""
+        return eigenvalues
+
+    def spectrum_of(self) -> tuple[AbstractSystem, Callable[[Array], Array]]:
+        """The flow itself."""
+        return self, _identity
+
+
+class AbstractMap(AbstractSystem):
+    """A map `x -> F(x)`; calling it gives the next state.
+
+    A map with memory has a larger phase space than the flow it was built from: `init` lifts a point into it and
+    `point` reads the point off.
+    """
+
+    def residual(self, x: PyTree) -> PyTree:
+        """`F(x) - x` on the coordinates of the state."""
+        return _tree.subtract(self(x), x)
+
+    def exponents(self, eigenvalues: Complex[Array, "*n"]) -> Complex[Array, "*n"]:
+        r""":math:`\log\mu` of the multipliers, per application; a zero multiplier gives minus infinity."""
+        return jnp.log(eigenvalues)
+
+    def spectrum_of(self) -> tuple[AbstractSystem, Callable[[Array], Array]]:
+        """The map itself."""
+        return self, _identity
+
+    def init(self, point: PyTree) -> PyTree:
+        """The state of the map at a point of the flow's phase space."""
+        return point
+
+    def point(self, state: PyTree) -> PyTree:
+        """The point of the flow's phase space in a state of the map."""
+        return state
+
+
+class AbstractGame(AbstractFlow):
+    r"""A game as a flow: each player descends its own loss, :math:`\dot x_i = -\nabla_{x_i} \ell_i(x)`.
+
+    A game of one's own implements `losses` and nothing else.
+    """
+
+    @abc.abstractmethod
+    def losses(self, x: PyTree) -> tuple[Scalar, ...]:
+        """One loss per player, in the order of the state's players."""
+
+    def __call__(self, x: PyTree) -> PyTree:
+        """The simultaneous gradient field."""
+        losses, pullback = jax.vjp(lambda y: tuple(self.losses(y)), x)
+        n = len(_tree.players(x))
+        if len(losses) != n:
+            raise ValueError(
+                f"{type(self).__name__} has {len(losses)} losses, but the state {_tree.describe(x)} has {n} players; "
+                "return one loss per player, in the order of the state."
+            )
+        gradients = []
+        for i in range(n):
+            one = tuple(jnp.ones_like(loss) if i == j else jnp.zeros_like(loss) for j, loss in enumerate(losses))
+            gradients.append(jax.tree.map(jnp.negative, _tree.players(pullback(one)[0])[i]))
+        return _tree.with_players(x, gradients)

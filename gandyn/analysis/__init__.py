@@ -1,0 +1,1 @@
+"""Analyses: verbs that take any system."""

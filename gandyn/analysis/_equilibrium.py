@@ -1,0 +1,226 @@
+"""Equilibria: one from a guess, all in a box, and the manifold on which a degenerate one lies."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix as optx
+from jaxtyping import Array, Bool, Float, PyTree, Scalar
+
+from .. import _tree
+from .._evolve import prepare
+from .._results import RESULTS, check, first, worst
+from .._system import AbstractSystem
+
+
+class Equilibrium(eqx.Module):
+    """A zero of a system's residual: the state, the norm of the residual there, and how it was found."""
+
+    state: PyTree
+    residual: Scalar
+    result: RESULTS
+    stats: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"Equilibrium at {_tree.numbers(self.state)}; residual {self.residual:.2g}"
+
+
+def _residual(moving: PyTree, args: tuple[AbstractSystem, PyTree]) -> PyTree:
+    system, still = args
+    return _tree.split(system.residual(_tree.merge(moving, still)))[0]
+
+
+@eqx.filter_jit
+def _equilibrium(system: AbstractSystem, guess: PyTree, solver: Any, max_steps: int) -> Equilibrium:
+    moving, still = _tree.split(guess)
+    solution = optx.root_find(_residual, solver, moving, (system, still), max_steps=max_steps, throw=False)
+    state = _tree.merge(solution.value, still)
+    residual, start = _tree.norm(system.residual(state)), _tree.norm(system.residual(guess))
+    eps = _tree.eps(guess)
+    small = residual <= eps**0.5 * start + 10 * eps * (1 + _tree.norm(state))
+    finite = jnp.isfinite(residual) & _tree.finite(state)
+    result = worst((~finite, RESULTS.nonfinite), (~small, RESULTS.not_converged))
+    return Equilibrium(state, residual, first(result, RESULTS.successful), {"steps": solution.stats["num_steps"]})
+
+
+def _default_solver(x: PyTree) -> Any:
+    tolerance = 100 * _tree.eps(x)
+    return optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
+
+
+def equilibrium(
+    system: AbstractSystem, guess: PyTree, *, solver: Any = None, max_steps: int = 256, throw: bool = True
+) -> Equilibrium:
+    """An equilibrium near a guess: a zero of the flow's velocity, or a fixed point of the map.
+
+    Differentiable in the system's leaves by the implicit function theorem.
+
+    Args:
+        system: A flow or a map.
+        guess: A state near the equilibrium.
+        solver: An optimistix root finder or least-squares solver; Levenberg–Marquardt if left out, which also
+            converges to points of a manifold of equilibria.
+        max_steps: Steps after which to give up.
+        throw: Raise if none is found.
+
+    Returns:
+        An `Equilibrium` with `.state`, `.residual` and `.result`.
+
+    Raises:
+        ValueError: A guess of the wrong structure or not finite.
+        RuntimeError: No equilibrium was found (with `throw`).
+    """
+    system, guess = prepare(system, guess)
+    found = _equilibrium(system, guess, solver or _default_solver(guess), max_steps)
+    check(found.result, throw, "equilibrium: ")
+    return found
+
+
+class Equilibria(eqx.Module):
+    """The distinct equilibria found in a box, stacked along a leading axis.
+
+    `isolated` is False for a point with a singular Jacobian, which may lie on a manifold of equilibria; `reached` is
+    the share of starts that led into the box.
+    """
+
+    states: PyTree
+    residuals: Float[Array, " k"]
+    isolated: Bool[Array, " k"]
+    reached: Scalar
+
+    def __len__(self) -> int:
+        return self.residuals.shape[0]
+
+    def __getitem__(self, i: int) -> PyTree:
+        """The state of the i-th equilibrium."""
+        return jax.tree.map(lambda leaf: leaf[i], self.states)
+
+
+def _distinct(points: np.ndarray, residuals: np.ndarray, radius: float) -> list[int]:
+    kept: list[int] = []
+    for i in np.argsort(residuals):
+        if all(np.linalg.norm(points[i] - points[j]) > radius * (1 + np.linalg.norm(points[j])) for j in kept):
+            kept.append(int(i))
+    return kept
+
+
+@eqx.filter_jit
+def _from_starts(system: AbstractSystem, starts: PyTree, solver: Any, max_steps: int) -> tuple[Equilibrium, Array]:
+    def run(start: PyTree) -> tuple[Equilibrium, Array]:
+        found = _equilibrium(system, start, solver, max_steps)
+        singular = jnp.linalg.svd(_residual_jacobian(system, found.state), compute_uv=False)
+        return found, singular
+
+    return jax.vmap(run)(starts)
+
+
+def _residual_jacobian(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:
+    vector, unravel = _tree.ravel(x)
+    return jax.jacfwd(lambda v: _tree.ravel(system.residual(unravel(v)))[0])(vector)
+
+
+def equilibria(
+    system: AbstractSystem, box: tuple[PyTree, PyTree], *, starts: int = 128, solver: Any = None, max_steps: int = 256
+) -> Equilibria:
+    """All equilibria that a quasi-random search finds in a box, each once.
+
+    The search proves nothing absent; `starts` says how hard it looks. Points of a manifold of equilibria all count and
+    are marked as not isolated.
+
+    Args:
+        system: A flow or a map.
+        box: Two states, the lower and the upper corner.
+        starts: How many Sobol points to start from; a power of two.
+        solver: As in `equilibrium`.
+        max_steps: As in `equilibrium`.
+
+    Returns:
+        `Equilibria`, ordered by their coordinates; possibly none.
+
+    Raises:
+        ValueError: Corners of different structure, or a lower one not below the upper one.
+    """
+    from scipy.stats import qmc
+
+    system, low = prepare(system, box[0])
+    high = _tree.state_arrays(box[1])
+    _tree.check_like(high, low, "The box has an upper corner")
+    a, unravel = _tree.ravel(low)
+    b = _tree.ravel(high)[0]
+    if not bool(jnp.all(a < b)):
+        raise ValueError(f"The box is empty: the lower corner {a} must lie below the upper corner {b}.")
+    sample = qmc.Sobol(a.size, seed=0).random(starts)
+    points = jax.vmap(unravel)(a + (b - a) * jnp.asarray(sample, a.dtype))
+    found, singular = _from_starts(system, points, solver or _default_solver(low), max_steps)
+    vectors = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0])(found.state))
+    eps = _tree.eps(low)
+    margin = eps**0.5 * np.asarray(b - a)
+    good = np.asarray(found.result == RESULTS.successful)
+    good &= np.all((vectors >= a - margin) & (vectors <= b + margin), axis=1)
+    index = np.flatnonzero(good)
+    kept = index[_distinct(vectors[index], np.asarray(found.residual)[index], eps**0.25)]
+    kept = kept[np.lexsort(np.round(vectors[kept], 6).T[::-1])] if kept.size else kept
+    values = np.asarray(singular)[kept]
+    isolated = values[:, -1] > eps**0.5 * values[:, 0] if kept.size else np.zeros((0,), bool)
+    states = jax.tree.map(lambda leaf: leaf[kept], found.state)
+    return Equilibria(states, found.residual[kept], jnp.asarray(isolated), jnp.asarray(good.mean()))
+
+
+class Manifold(eqx.Module):
+    """The manifold of equilibria through a point.
+
+    `tangent` holds an orthonormal basis of its tangent space in columns, on the state's coordinates; `kernel` is the
+    dimension of the Jacobian's null space, of which the tangent space is a part; `residual` is the largest residual
+    among the neighbouring equilibria that show it.
+    """
+
+    tangent: Float[Array, "n d"]
+    kernel: int = eqx.field(static=True)
+    residual: Scalar
+
+    @property
+    def dimension(self) -> int:
+        """The manifold's dimension; zero for an isolated equilibrium."""
+        return self.tangent.shape[1]
+
+
+def manifold(system: AbstractSystem, x: PyTree, *, step: float = 1e-3) -> Manifold:
+    """Whether an equilibrium lies on a manifold of equilibria, found by moving along the null space and solving again.
+
+    A null vector is tangent to equilibria only if there are equilibria beside the point: a zero eigenvalue alone shows
+    nothing. Give the result to `stability(..., modulo=...)` for the stability transverse to the manifold.
+
+    Args:
+        system: A flow or a map.
+        x: An equilibrium.
+        step: How far to move, relative to the size of the state.
+
+    Returns:
+        A `Manifold`.
+
+    Raises:
+        ValueError: A state of the wrong structure.
+    """
+    system, x = prepare(system, x)
+    vector, unravel = _tree.ravel(x)
+    _, values, rows = np.linalg.svd(np.asarray(eqx.filter_jit(_residual_jacobian)(system, x)))
+    eps = _tree.eps(x)
+    null = rows[values <= eps**0.5 * max(values[0], eps)].T
+    kernel = null.shape[1]
+    if kernel == 0:
+        return Manifold(jnp.zeros((vector.size, 0), vector.dtype), 0, jnp.zeros(()))
+    length = step * (1 + float(jnp.linalg.norm(vector)))
+    directions = np.random.default_rng(0).normal(size=(2 * kernel + 2, kernel))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    starts = jax.vmap(unravel)(vector + length * jnp.asarray(directions @ null.T, vector.dtype))
+    found, _ = _from_starts(system, starts, _default_solver(x), 256)
+    moved = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0])(found.state) - vector)
+    far = np.asarray(found.result == RESULTS.successful) & (np.linalg.norm(moved, axis=1) > length / 10)
+    if not far.any():
+        return Manifold(jnp.zeros((vector.size, 0), vector.dtype), kernel, jnp.zeros(()))
+    spread = moved[far] / np.linalg.norm(moved[far], axis=1, keepdims=True) @ null
+    _, sizes, basis = np.linalg.svd(spread)
+    dimension = int(np.sum(sizes > 0.1 * sizes[0]))
+    return Manifold(jnp.asarray(null @ basis[:dimension].T, vector.dtype), kernel, found.residual[far].max())

@@ -1,0 +1,96 @@
+"""Linearisation: the Jacobian as an operator, as a matrix, and in the players' blocks."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from .. import _tree
+from .._evolve import prepare
+from .._system import AbstractSystem
+
+
+def _moving(x: PyTree, args: tuple[AbstractSystem, PyTree]) -> PyTree:
+    system, still = args
+    return _tree.split(system(_tree.merge(x, still)))[0]
+
+
+def linearize(system: AbstractSystem, x: PyTree) -> lx.JacobianLinearOperator:
+    """The Jacobian of a system at any point, as a lineax operator on the coordinates of the state.
+
+    Args:
+        system: A flow (Jacobian of the velocity) or a map (Jacobian of the next state).
+        x: A point; it need not be an equilibrium.
+
+    Returns:
+        An operator with `mv`, `transpose` and `as_matrix`; rows and columns follow the state's leaves.
+    """
+    system, x = prepare(system, x)
+    moving, still = _tree.split(x)
+    return lx.JacobianLinearOperator(_moving, moving, (system, still))
+
+
+@eqx.filter_jit
+def _matrix(operator: lx.JacobianLinearOperator) -> Float[Array, "n n"]:
+    return operator.as_matrix()
+
+
+def blocks(system: AbstractSystem, x: PyTree) -> dict[tuple[Any, Any], Float[Array, "m n"]]:
+    r"""The Jacobian in blocks: how one player's velocity depends on another player's parameters.
+
+    In the notation of Nagarajan and Kolter, :math:`K_{DD}` is `blocks(...)["discriminator", "discriminator"]` and
+    :math:`K_{DG}` is `blocks(...)["discriminator", "generator"]`.
+
+    Args:
+        system: A flow or map whose state has players.
+        x: A point.
+
+    Returns:
+        Matrices by pairs of names, row first.
+    """
+    operator = linearize(system, x)
+    matrix = _matrix(operator)
+    state = _tree.state_arrays(x)
+    names = _tree.player_names(state)
+    ends = np.cumsum([_tree.size(player) for player in _tree.players(state)])
+    spans = dict(zip(names, [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)], strict=True))
+    return {(row, column): matrix[spans[row], spans[column]] for row in names for column in names}
+
+
+def jacobian(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:
+    """The dense Jacobian on the coordinates of a state, for use inside compiled code."""
+    vector, unravel = _tree.ravel(x)
+    return jax.jacfwd(lambda v: _tree.ravel(system(unravel(v)))[0])(vector)
+
+
+def eigenvalues(matrix: Float[Array, "n n"]) -> Array:
+    """All eigenvalues: in closed form up to two by two, so that charts need no eigensolver; by LAPACK beyond.
+
+    Derivatives are right for simple eigenvalues and infinite at defective ones.
+    """
+    n = matrix.shape[0]
+    if n > 2:
+        return jnp.linalg.eigvals(matrix)
+    complex_type = jnp.result_type(matrix.dtype, jnp.complex64)
+    if n < 2:
+        return matrix.reshape(n).astype(complex_type)
+    (a, b), (c, d) = matrix
+    root = jnp.sqrt((((a - d) / 2) ** 2 + b * c).astype(complex_type))
+    return (a + d) / 2 + jnp.stack([root, -root])
+
+
+def smallest_singular_value(matrix: Array) -> Array:
+    """The distance of a matrix to the singular ones; in closed form up to two by two."""
+    n = matrix.shape[0]
+    if n > 2:
+        return jnp.linalg.svd(matrix, compute_uv=False)[-1]
+    if n < 2:
+        return jnp.min(jnp.abs(matrix))
+    determinant = jnp.abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])
+    square = jnp.sum(jnp.abs(matrix) ** 2)
+    largest = jnp.sqrt((square + jnp.sqrt(jnp.maximum(square**2 - 4 * determinant**2, 0.0))) / 2)
+    return jnp.where(largest > 0, determinant / jnp.where(largest > 0, largest, 1.0), 0.0)

@@ -1,0 +1,171 @@
+"""Where a verdict changes as a parameter moves: thresholds, and critical step sizes as the case that has its own name."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree, Scalar
+
+from .. import _tree
+from .._evolve import prepare
+from .._results import RESULTS, check
+from .._system import AbstractMap, AbstractSystem
+from ..maps._gradient import SimGD
+from ._equilibrium import _default_solver, _equilibrium
+from ._stability import MARGINAL, STABLE, UNSTABLE, VERDICTS, _stability, stability
+
+
+class Threshold(eqx.Module):
+    """The parameter values at which the verdict changes, ascending, and the verdicts on either side of each."""
+
+    values: Float[Array, " k"]
+    verdicts: tuple[tuple[str, str], ...] = eqx.field(static=True)
+    result: RESULTS
+
+    @property
+    def value(self) -> Scalar:
+        """The lowest crossing; NaN if there is none."""
+        return self.values[0] if self.values.size else jnp.asarray(jnp.nan)
+
+    def __str__(self) -> str:
+        pairs = zip(np.asarray(self.values), self.verdicts, strict=True)
+        lines = [f"{value:.12g}: {before} -> {after}" for value, (before, after) in pairs]
+        return "\n".join(lines) or "the verdict does not change"
+
+
+@eqx.filter_jit
+def _codes(system: AbstractSystem, chosen: tuple[int, ...], guess: PyTree, solver: Any, values: Array) -> Array:
+    def code(value: Array) -> Array:
+        moved = _tree.replace(system, chosen, value)
+        return _stability(moved, _equilibrium(moved, guess, solver, 256).state, None).code
+
+    return jax.vmap(code)(values)
+
+
+_SAMPLES = 129
+_DECIDED = (STABLE, UNSTABLE, MARGINAL)
+
+
+def _grid(low: float, high: float) -> np.ndarray:
+    logarithmic = low > 0 and high / low > 10
+    return np.geomspace(low, high, _SAMPLES) if logarithmic else np.linspace(low, high, _SAMPLES)
+
+
+def _changes(values: np.ndarray, codes: np.ndarray) -> list[tuple[float, float, int, int]]:
+    kept = np.isin(codes, _DECIDED)
+    values, codes = values[kept], codes[kept]
+    jumps = np.flatnonzero(codes[1:] != codes[:-1])
+    return [(values[i], values[i + 1], int(codes[i]), int(codes[i + 1])) for i in jumps]
+
+
+def _crossings(codes_at: Callable[[np.ndarray], np.ndarray], low: float, high: float, eps: float) -> list[tuple]:
+    """Every change of the verdict, each bracket refined by the same compiled call until it is one rounding wide."""
+    found, pending = [], [(low, high, None)]
+    while pending:
+        a, b, known = pending.pop()
+        grid = _grid(a, b)
+        changes = _changes(grid, codes_at(grid))
+        for left, right, before, after in changes:
+            narrow = right - left <= 4 * eps * max(abs(left), abs(right))
+            if narrow or (left, right) == known or right - left >= b - a:
+                found.append(((left + right) / 2, before, after))
+            else:
+                pending.append((left, right, (left, right)))
+    return sorted(found)
+
+
+def _merged(crossings: list[tuple], eps: float, width: float) -> list[tuple]:
+    """Crossings that rounding has split at a band of marginal verdicts, put together again."""
+    merged: list[tuple] = []
+    for value, before, after in crossings:
+        near = max(eps**0.5 * abs(value), eps**0.75 * width)
+        if merged and abs(value - merged[-1][0]) <= near and merged[-1][2] == before:
+            last = merged.pop()
+            if last[1] != after:
+                merged.append(((last[0] + value) / 2, last[1], after))
+        else:
+            merged.append((value, before, after))
+    return merged
+
+
+def threshold(
+    system: AbstractSystem,
+    where: Callable[[Any], Any],
+    guess: PyTree,
+    bracket: tuple[float, float],
+    *,
+    solver: Any = None,
+    throw: bool = True,
+) -> Threshold:
+    """Where the verdict changes as one parameter moves through a bracket.
+
+    The equilibrium is solved for again at each value. The bracket is sampled at 129 values (geometrically where its
+    ends are positive and more than a decade apart) and each change of the verdict is refined to rounding; two changes
+    between neighbouring samples are missed.
+
+    Args:
+        system: A flow or a map.
+        where: A lens to one array leaf, or to several that share one value.
+        guess: A state near the equilibrium throughout.
+        bracket: The lowest and the highest value.
+        solver: A root finder, as in `equilibrium`.
+        throw: Raise if the verdict does not change.
+
+    Returns:
+        A `Threshold`: `.value` is the lowest crossing, `.values` are all.
+
+    Raises:
+        ValueError: An empty bracket, or a lens that selects nothing or only one of two copies.
+        RuntimeError: The verdict does not change (with `throw`).
+    """
+    original = _tree.select(system, where)
+    _tree.check_tied(system, original, AbstractSystem)
+    system, guess = prepare(system, guess)
+    low, high = map(float, bracket)
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ValueError(f"The bracket must be two increasing finite numbers; got {bracket}.")
+    solver, eps = solver or _default_solver(guess), _tree.eps(guess)
+
+    def codes_at(values: np.ndarray) -> np.ndarray:
+        return np.asarray(_codes(system, original, guess, solver, _tree.real(values)))
+
+    crossings = _merged(_crossings(codes_at, low, high, eps), eps, high - low)
+    values = _tree.real(np.array([value for value, _, _ in crossings], dtype=float))
+    verdicts = tuple((VERDICTS[before], VERDICTS[after]) for _, before, after in crossings)
+    found = Threshold(values, verdicts, RESULTS.successful if crossings else RESULTS.no_crossing)
+    check(found.result, throw, "threshold: ")
+    return found
+
+
+def critical_step(
+    step: AbstractMap, x: PyTree, bracket: tuple[float, float] = (1e-4, 1e2), *, throw: bool = True
+) -> Threshold:
+    r"""The step size above which a training algorithm is no longer stable.
+
+    For `SimGD` in closed form, :math:`h_c = \min_i 2|{\rm Re}\,\lambda_i|/|\lambda_i|^2`; for every other map by
+    `threshold` on its step size, which agrees.
+
+    Args:
+        step: A map with a step size `h`.
+        x: An equilibrium of the map.
+        bracket: Where the general method looks.
+        throw: Raise if no step size in reach is critical.
+
+    Returns:
+        A `Threshold`.
+
+    Raises:
+        RuntimeError: The map is stable for no step size, or for all in the bracket (with `throw`).
+    """
+    if not (isinstance(step, SimGD) and step.spectrum_of()[0] is step.flow):
+        return threshold(step, lambda s: s.h, x, bracket, throw=throw)
+    flow = stability(step.flow, x, throw=throw)
+    found = Threshold(jnp.zeros((0,)), (), RESULTS.no_crossing)
+    if flow.verdict == "stable":
+        value = jnp.min(2 * jnp.abs(flow.eigenvalues.real) / jnp.abs(flow.eigenvalues) ** 2)
+        found = Threshold(value[None], (("stable", "unstable"),), RESULTS.successful)
+    check(found.result, throw, "critical_step: ")
+    return found

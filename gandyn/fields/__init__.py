@@ -1,0 +1,1 @@
+"""Fields: flows made from flows."""

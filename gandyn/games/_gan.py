@@ -1,0 +1,115 @@
+"""The generative adversarial network as a game, for any generator, discriminator, data and formulation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree, Scalar
+
+from .. import _tree
+from .._system import AbstractGame, Players
+from ._measure import AbstractMeasure, Convolution, Discrete
+from ..objectives import AbstractObjective
+
+
+class GAN(AbstractGame):
+    r"""A GAN on the state `Players(generator, discriminator)`, its expectations weighted sums.
+
+    .. math:: V(\theta, \psi) = \mathbb E_{x\sim p}\,g_1(D_\psi(x)) + \mathbb E_{z}\,g_2(D_\psi(G_\theta(z)))
+
+    Args:
+        generator: A function or module `(parameters, z) -> x`.
+        discriminator: A function or module `(parameters, x) -> scalar`; positive means real.
+        real: The law of the data.
+        latent: The law of the generator's input.
+        objective: A formulation from `gd.objectives`.
+        noise: A law added to real and generated points alike; see `instance_noise`.
+    """
+
+    generator: Callable = eqx.field(converter=_tree.function)
+    discriminator: Callable = eqx.field(converter=_tree.function)
+    real: AbstractMeasure
+    latent: AbstractMeasure
+    objective: AbstractObjective
+    noise: AbstractMeasure | None = None
+
+    def __check_init__(self):
+        for name, kind in (("real", AbstractMeasure), ("latent", AbstractMeasure), ("objective", AbstractObjective)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(
+                    f"GAN: {name} must be a {kind.__name__.removeprefix('Abstract').lower()}, such as "
+                    f"{'gd.objectives.minimax' if name == 'objective' else 'gd.Gaussian(0.0, 1.0)'}; "
+                    f"got {getattr(self, name)!r}."
+                )
+
+    @property
+    def data(self) -> AbstractMeasure:
+        """The law of the real points that the discriminator sees."""
+        return self.real if self.noise is None else Convolution(self.real, self.noise)
+
+    def samples(self, x: Players) -> AbstractMeasure:
+        """The law of the generated points that the discriminator sees."""
+        points = jax.vmap(lambda z: self.generator(x.generator, z))(self.latent.points)
+        if points.shape[1:] != self.real.points.shape[1:]:
+            raise ValueError(
+                f"The generator returns points of shape {points.shape[1:]}, the data have shape "
+                f"{self.real.points.shape[1:]}; both must agree."
+            )
+        generated = Discrete(points, self.latent.weights)
+        return generated if self.noise is None else Convolution(generated, self.noise)
+
+    def critic(self, x: Players) -> Callable[[Array], Scalar]:
+        """The discriminator at its current parameters, as a function of one point."""
+
+        def output(point: Array) -> Scalar:
+            value = self.discriminator(x.discriminator, point)
+            if jnp.shape(value) != ():
+                raise ValueError(f"The discriminator must return a scalar; it returned shape {jnp.shape(value)}.")
+            return value
+
+        return output
+
+    def value(self, x: Players) -> Scalar:
+        """The objective V, which the discriminator maximises."""
+        critic, g = self.critic(x), self.objective
+        return self.data.expectation(lambda p: g.real(critic(p))) + self.samples(x).expectation(lambda p: g.fake(critic(p)))
+
+    def losses(self, x: Players) -> tuple[Scalar, Scalar]:
+        """The generator's loss, and minus V for the discriminator."""
+        _check_players(x)
+        critic, value = self.critic(x), self.value(x)
+        if self.objective.generator(jnp.zeros_like(value)) is None:
+            return value, -value
+        return self.samples(x).expectation(lambda p: self.objective.generator(critic(p))), -value
+
+    def switches(self, x: Players) -> Float[Array, " k"]:
+        """Zero where an output lies on a kink of the formulation."""
+        critic = jax.vmap(self.critic(x))
+        return self.objective.switches(critic(self.data.points), critic(self.samples(x).points))
+
+
+def _check_players(x: Any) -> None:
+    if not isinstance(x, Players):
+        raise ValueError(f"A GAN's state is gd.Players(generator, discriminator); got {_tree.describe(x)}.")
+
+
+class _Apply(eqx.Module):
+    static: Any = eqx.field(static=True)
+
+    def __call__(self, parameters: PyTree, x: Array) -> Array:
+        return eqx.combine(parameters, self.static)(x)
+
+
+def network(module: eqx.Module) -> tuple[PyTree, Callable[[PyTree, Array], Array]]:
+    """An Equinox module as parameters and a function `(parameters, x) -> output`, for use in `GAN`.
+
+    Args:
+        module: Any callable module, such as `eqx.nn.MLP`.
+
+    Returns:
+        Its floating-point arrays, which become a player's state, and the function that applies it.
+    """
+    parameters, static = eqx.partition(module, eqx.is_inexact_array)
+    return parameters, _Apply(static)

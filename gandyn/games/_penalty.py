@@ -1,0 +1,173 @@
+"""Penalties on a player's loss: a regulariser turns a game into a game."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree, Scalar
+
+from .. import _tree
+from .._system import AbstractGame, Players
+from ._gan import GAN
+from ._measure import AbstractMeasure, Discrete, Uniform
+
+
+class Penalised(AbstractGame):
+    r"""A game whose players pay a penalty, :math:`\ell_i + w R(x)`.
+
+    Args:
+        game: The game; penalties nest in any order.
+        penalty: A function or module `(game, x) -> scalar`, called with the game under all penalties: `r1`, `r2`,
+            `gradient_penalty(...)`, `weight_decay`, or one's own.
+        weight: The weight w, a leaf.
+        player: Who pays: a name of the state's fields, or a tuple of names.
+    """
+
+    game: AbstractGame
+    penalty: Callable = eqx.field(converter=_tree.function)
+    weight: Scalar = eqx.field(converter=_tree.real)
+    player: Any = eqx.field(static=True, default="discriminator")
+
+    def __check_init__(self):
+        if not isinstance(self.game, AbstractGame):
+            raise ValueError(
+                f"Penalised takes a game, because a penalty is added to a loss; got {type(self.game).__name__}. "
+                "Penalise the game first and regularise the field after: consensus(Penalised(game, r1, 0.3), 0.1)."
+            )
+
+    @property
+    def base(self) -> AbstractGame:
+        """The game under all penalties."""
+        return self.game.base if isinstance(self.game, Penalised) else self.game
+
+    def losses(self, x: PyTree) -> tuple[Scalar, ...]:
+        """The game's losses, with the penalty added for those who pay."""
+        names = self.player if isinstance(self.player, tuple) else (self.player,)
+        paying = {_tree.player_index(x, name) for name in names}
+        penalty = self.weight * self.penalty(self.base, x)
+        return tuple(loss + penalty if i in paying else loss for i, loss in enumerate(self.game.losses(x)))
+
+    def switches(self, x: PyTree) -> Float[Array, " k"]:
+        """Those of the game and of the penalty."""
+        own = self.penalty.switches(self.base, x) if isinstance(self.penalty, GradientPenalty) else jnp.zeros((0,))
+        return jnp.concatenate([self.game.switches(x), own])
+
+
+def _gan(game: AbstractGame) -> GAN:
+    if not isinstance(game, GAN):
+        raise ValueError(f"This penalty needs a GAN, whose discriminator has an input gradient; got {type(game).__name__}.")
+    return game
+
+
+def _squared_slope(game: AbstractGame, x: Players) -> Callable[[Array], Scalar]:
+    slope = jax.grad(_gan(game).critic(x))
+    return lambda point: jnp.sum(slope(point) ** 2)
+
+
+def r1(game: AbstractGame, x: Players) -> Scalar:
+    r"""The zero-centred penalty on real data, :math:`\tfrac12\,\mathbb E_{\rm real}\lVert\nabla_x D\rVert^2`.
+
+    Mescheder, Geiger and Nowozin (2018).
+    """
+    return _gan(game).data.expectation(_squared_slope(game, x)) / 2
+
+
+def r2(game: AbstractGame, x: Players) -> Scalar:
+    r"""The zero-centred penalty on generated data, :math:`\tfrac12\,\mathbb E_{\rm fake}\lVert\nabla_x D\rVert^2`.
+
+    Mescheder, Geiger and Nowozin (2018).
+    """
+    return _gan(game).samples(x).expectation(_squared_slope(game, x)) / 2
+
+
+def weight_decay(game: AbstractGame, x: PyTree) -> Scalar:
+    r"""Half the squared norm of the state, :math:`\tfrac12\lVert x\rVert^2`; each payer feels its own part only."""
+    return _tree.dot(x, x) / 2
+
+
+def on_real(gan: GAN, x: Players) -> AbstractMeasure:
+    """The real points."""
+    return gan.data
+
+
+def on_generated(gan: GAN, x: Players) -> AbstractMeasure:
+    """The generated points."""
+    return gan.samples(x)
+
+
+def on_segments(gan: GAN, x: Players) -> AbstractMeasure:
+    """Points between a real and a generated one, uniformly along the segment (Gulrajani et al., 2017).
+
+    Eight Gauss–Legendre nodes along each segment.
+    """
+    ends, others = gan.data, gan.samples(x)
+    along = Uniform(0.0, 1.0, order=8)
+
+    def point(t: Array, a: Array, b: Array) -> Array:
+        return (1 - t) * a + t * b
+
+    pairs = jax.vmap(jax.vmap(jax.vmap(point, (0, None, None)), (None, None, 0)), (None, 0, None))
+    points = pairs(along.points, ends.points, others.points)
+    weights = ends.weights[:, None, None] * others.weights[:, None] * along.weights
+    return Discrete(points.reshape(-1, *points.shape[3:]), weights.reshape(-1))
+
+
+def two_sided(slope: Scalar, centre: Scalar) -> Scalar:
+    r""":math:`\tfrac12 (s - g_0)^2`."""
+    return (slope - centre) ** 2 / 2
+
+
+def one_sided(slope: Scalar, centre: Scalar) -> Scalar:
+    r""":math:`\tfrac12 \max(0, s - g_0)^2`."""
+    return jax.nn.relu(slope - centre) ** 2 / 2
+
+
+def quartic(slope: Scalar, centre: Scalar) -> Scalar:
+    r""":math:`\tfrac14 (s^2 - g_0^2)^2`, smooth at zero slope."""
+    return (slope**2 - centre**2) ** 2 / 4
+
+
+class GradientPenalty(eqx.Module):
+    """The penalty that `gradient_penalty` makes."""
+
+    centre: Scalar = eqx.field(converter=_tree.real)
+    form: Callable = eqx.field(converter=_tree.function)
+    points: Callable = eqx.field(converter=_tree.function)
+
+    def _slopes(self, game: AbstractGame, x: Players) -> tuple[AbstractMeasure, Array]:
+        where = self.points(_gan(game), x)
+        squared = jax.vmap(_squared_slope(game, x))(where.points)
+        # The slope's own derivative is infinite at zero; there the penalty takes a zero subgradient.
+        positive = squared > 0
+        return where, jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+
+    def __call__(self, game: AbstractGame, x: Players) -> Scalar:
+        where, slopes = self._slopes(game, x)
+        return jnp.tensordot(where.weights, jax.vmap(lambda s: self.form(s, self.centre))(slopes), axes=1)
+
+    def switches(self, game: AbstractGame, x: Players) -> Float[Array, " k"]:
+        """Zero where the penalty is not smooth: at zero slope, or at the centre for a one-sided penalty."""
+        if isinstance(self.form, jax.tree_util.Partial) and self.form.func is quartic:
+            return jnp.zeros((0,))
+        slopes = self._slopes(game, x)[1]
+        one = isinstance(self.form, jax.tree_util.Partial) and self.form.func is one_sided
+        return slopes - self.centre if one else slopes
+
+
+def gradient_penalty(centre: Scalar | float = 1.0, form: Callable = two_sided, points: Callable = on_segments) -> GradientPenalty:
+    r"""A penalty on the discriminator's input gradient, :math:`\mathbb E\,ho(\lVert
+abla_x DVert, g_0)`.
+
+    The default is that of WGAN-GP (Gulrajani et al., 2017) with the factor one half of R1.
+
+    Args:
+        centre: The wanted slope :math:`g_0`, a leaf.
+        form: `two_sided`, `one_sided` (WGAN-LP) or `quartic`, or one's own function of slope and centre.
+        points: `on_segments`, `on_real` or `on_generated`: where the slope is taken.
+
+    Returns:
+        A penalty for `Penalised`.
+    """
+    return GradientPenalty(centre, form, points)

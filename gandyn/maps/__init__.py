@@ -1,0 +1,1 @@
+"""Maps: training algorithms built from flows."""

@@ -1,0 +1,125 @@
+"""Gradient steps: simultaneous and alternating."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from .. import _tree
+from .._results import RESULTS
+from .._system import AbstractFlow, AbstractMap, AbstractSystem
+
+
+def _check_step(h: PyTree, name: str) -> None:
+    for value in jax.tree.leaves(h):
+        if jnp.ndim(value) != 0:
+            raise ValueError(f"{name}: a step size is a scalar, one for all or one per player; got shape {jnp.shape(value)}.")
+        if _tree.concrete(value) and not 0 < np.asarray(value) < np.inf:
+            raise ValueError(f"{name}: step sizes must be positive and finite; got {value}.")
+
+
+def _steps(h: PyTree) -> PyTree:
+    return jax.tree.map(_tree.real, h)
+
+
+def _of_player(h: PyTree, x: PyTree, i: int) -> Array:
+    steps = _tree.players(h)
+    if len(steps) not in (1, len(_tree.players(x))):
+        raise ValueError(f"{len(steps)} step sizes for {len(_tree.players(x))} players; give one for all, or one each.")
+    return steps[i] if len(steps) > 1 else steps[0]
+
+
+def _advance(h: PyTree, x: PyTree, velocity: PyTree, i: int) -> PyTree:
+    return _tree.axpy(_of_player(h, x, i), _tree.players(velocity)[i], _tree.players(x)[i])
+
+
+class SimGD(AbstractMap):
+    r"""Simultaneous gradient descent, the explicit Euler step :math:`x_i \leftarrow x_i + h_i v_i(x)`.
+
+    Args:
+        flow: The field.
+        h: The step size, positive: a scalar, or one per player in a tuple like the state.
+
+    Raises:
+        ValueError: A step size that is not positive and finite.
+    """
+
+    flow: AbstractFlow
+    h: PyTree[Float[Array, ""]] = eqx.field(converter=_steps)
+
+    def __check_init__(self):
+        _check_step(self.h, "SimGD")
+
+    def __call__(self, x: PyTree) -> PyTree:
+        """One step."""
+        velocity = self.flow(x)
+        return _tree.with_players(x, [_advance(self.h, x, velocity, i) for i in range(len(_tree.players(x)))])
+
+    def spectrum_of(self) -> tuple[AbstractSystem, Callable[[Array], Array]]:
+        r"""For one step size the flow, by :math:`\mu = 1 + h\lambda`."""
+        if isinstance(self.h, jax.Array):
+            return self.flow, lambda eigenvalues: 1 + self.h * eigenvalues
+        return super().spectrum_of()
+
+    def failure(self, x: PyTree) -> RESULTS:
+        """That of the flow."""
+        return self.flow.failure(x)
+
+    def switches(self, x: PyTree) -> Float[Array, " k"]:
+        """Those of the flow."""
+        return self.flow.switches(x)
+
+
+class AltGD(AbstractMap):
+    r"""Alternating gradient descent: one player after another, each seeing the steps made before its own.
+
+    Args:
+        flow: The field.
+        h: The step size, positive: a scalar, or one per player in a tuple like the state.
+        order: The players' names in the order in which they move; the state's own order if left out.
+        steps: How many steps each of them makes, in the same order; one each if left out.
+
+    Raises:
+        ValueError: A step size or a number of steps that is not positive, or a name that the state does not have.
+    """
+
+    flow: AbstractFlow
+    h: PyTree[Float[Array, ""]] = eqx.field(converter=_steps)
+    order: tuple[Any, ...] | None = eqx.field(static=True, default=None)
+    steps: tuple[int, ...] | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        _check_step(self.h, "AltGD")
+        if self.steps is not None:
+            if any(not isinstance(n, int) or n < 1 for n in self.steps):
+                raise ValueError(f"AltGD: every player needs at least one step; got steps={self.steps}.")
+            if self.order is not None and len(self.steps) != len(self.order):
+                raise ValueError(f"AltGD: order={self.order} and steps={self.steps} must be of one length.")
+
+    def __call__(self, x: PyTree) -> PyTree:
+        """One round: every player's steps."""
+        names = _tree.player_names(x)
+        order = names if self.order is None else self.order
+        if set(order) != set(names):
+            raise ValueError(f"AltGD: order={order} must name each of the players {names}.")
+        if self.steps is not None and len(self.steps) != len(order):
+            raise ValueError(f"AltGD: steps={self.steps} for the players {order}; give one number each.")
+        for name, count in zip(order, self.steps or (1,) * len(order), strict=True):
+            x = self._move(x, _tree.player_index(x, name), count)
+        return x
+
+    def _move(self, x: PyTree, i: int, count: int) -> PyTree:
+        def step(y: PyTree, _: None) -> tuple[PyTree, None]:
+            moved = _tree.players(y)
+            moved[i] = _advance(self.h, y, self.flow(y), i)
+            return _tree.with_players(y, moved), None
+
+        return step(x, None)[0] if count == 1 else jax.lax.scan(step, x, length=count)[0]
+
+    def switches(self, x: PyTree) -> Float[Array, " k"]:
+        """Those of the flow at the point from which the round starts."""
+        return self.flow.switches(x)
