@@ -1,7 +1,7 @@
 """Orbits of maps, and the trajectory that every orbit and every solution is."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -39,6 +39,9 @@ def _everything(x: PyTree) -> PyTree:
     return x
 
 
+S = TypeVar("S", bound=AbstractSystem)
+
+
 def check_state(system: AbstractSystem, x: PyTree) -> None:
     """Refuse a state that the system does not map into its own structure, or that is not finite."""
     if _tree.concrete(x) and not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(_tree.split(x)[0])):
@@ -53,7 +56,7 @@ def check_state(system: AbstractSystem, x: PyTree) -> None:
     _tree.check_like(x, image, f"{type(system).__name__} was given the state")
 
 
-def prepare(system: AbstractSystem, x: PyTree) -> tuple[AbstractSystem, PyTree]:
+def prepare(system: S, x: PyTree) -> tuple[S, PyTree]:
     """Arrays at the door of every verb: numbers become arrays, and the state is checked against the system."""
     if not isinstance(system, AbstractSystem):
         raise ValueError(f"A flow, a map or a game is expected first; got {type(system).__name__}.")

@@ -4,7 +4,7 @@ import diffrax
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PyTree
+from jaxtyping import Array, Float, PyTree, ScalarLike
 
 from . import _tree
 from ._evolve import Trajectory, prepare
@@ -12,7 +12,7 @@ from ._results import RESULTS, check, first, worst
 from ._system import AbstractFlow
 
 
-def _velocity(t: Array, x: PyTree, flow: AbstractFlow) -> PyTree:
+def _velocity(t: ScalarLike, x: PyTree, flow: PyTree) -> PyTree:
     return flow(x)
 
 
@@ -46,13 +46,13 @@ def _integrate(
         (~_tree.finite(solution.ys), RESULTS.nonfinite),
         (solution.result != diffrax.RESULTS.successful, RESULTS.nonfinite),
     )
-    return Trajectory(solution.ts, solution.ys, first(full, broken), solution.stats)
+    return Trajectory(jnp.asarray(solution.ts), solution.ys, first(full, broken), solution.stats)
 
 
 def integrate(
     flow: AbstractFlow,
     x: PyTree,
-    ts: ArrayLike,
+    ts: _tree.Numbers,
     *,
     solver: diffrax.AbstractSolver | None = None,
     rtol: float | None = None,

@@ -1,8 +1,8 @@
 """What can go wrong at run time, each with a message that says what to try."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool
 
 
@@ -30,9 +30,7 @@ class RESULTS(eqx.Enumeration):
         "The point lies on a surface where the field is not smooth, so it has no Jacobian there. Look at the one-sided "
         "fields beside it, or use a smooth penalty or objective."
     )
-    no_crossing = (
-        "The verdict does not change within the bracket. Widen the bracket, or look at `stability` at both ends."
-    )
+    no_crossing = "The verdict does not change within the bracket. Widen the bracket, or look at `stability` at both ends."
 
 
 def worst(*pairs: tuple[Bool[Array, ""], RESULTS]) -> RESULTS:
@@ -54,7 +52,7 @@ def check(result: RESULTS, throw: bool, what: str = "") -> None:
     Inside `jit` and `vmap` nothing can be raised: a failed lane is read off its `.result`.
     """
     failed = jnp.asarray(result != RESULTS.successful)
-    if throw and not isinstance(failed, jax.core.Tracer) and bool(jnp.any(failed)):
+    if throw and not isinstance(failed, Tracer) and bool(jnp.any(failed)):
         if jnp.ndim(failed):
             raise RuntimeError(f"{what}{int(failed.sum())} of {failed.size} lanes failed; pass throw=False and read `.result`.")
         raise RuntimeError(what + message(result))

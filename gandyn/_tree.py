@@ -1,7 +1,7 @@
 """Pytrees as vectors: the arithmetic of states, players, and lenses. The only file that flattens."""
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -9,8 +9,12 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, PyTree, Scalar
+from jaxtyping import Array, ArrayLike, Float, PyTree, Scalar
+
+Numbers = ArrayLike | Sequence[Any]
+"""Whatever `jnp.asarray` takes: numbers, arrays and nested sequences of them."""
 
 
 def array(value: Any) -> Array:
@@ -28,7 +32,7 @@ def real(value: Any) -> Array:
 
 def concrete(*values: Any) -> bool:
     """Whether the values are known now, outside `jit`, `vmap` and `grad`, so that they can be checked."""
-    return not any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(values))
+    return not any(isinstance(value, Tracer) for value in jax.tree.leaves(values))
 
 
 def function(f: Callable) -> Callable:

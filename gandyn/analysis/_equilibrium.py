@@ -151,7 +151,7 @@ def equilibria(
     b = _tree.ravel(high)[0]
     if not bool(jnp.all(a < b)):
         raise ValueError(f"The box is empty: the lower corner {a} must lie below the upper corner {b}.")
-    sample = qmc.Sobol(a.size, seed=0).random(starts)
+    sample = qmc.Sobol(a.size, rng=0).random(starts)
     points = jax.vmap(unravel)(a + (b - a) * jnp.asarray(sample, a.dtype))
     found, singular = _from_starts(system, points, solver or _default_solver(low), max_steps)
     vectors = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0])(found.state))

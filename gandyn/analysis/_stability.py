@@ -156,9 +156,7 @@ def _radius(matrix: Array, value: Array, level: Array) -> Array:
     return jnp.exp(jax.lax.fori_loop(0, _BISECTIONS, halve, ends)[1])
 
 
-def _perturbed_growth(
-    matrix: Array, values: Array, level: Array, exponent: Callable[[Array], Array]
-) -> tuple[Array, Array]:
+def _perturbed_growth(matrix: Array, values: Array, level: Array, exponent: Callable[[Array], Array]) -> tuple[Array, Array]:
     """The growth over the pseudospectrum, and the largest slope of the growth along it."""
     modes = min(values.shape[0], _MOST_MODES)
     leading = values[jnp.argsort(-exponent(values).real)[:modes]]
@@ -214,8 +212,8 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stab
     scale = jnp.maximum(steepness * size, jnp.finfo(matrix.dtype).tiny)
     spectrum = image(values)
     failed = result != RESULTS.successful
-    masked = [jnp.where(failed, jnp.nan, value) for value in (spectrum, exponents, bound, scale)]
-    return Stability(*masked, result, neutral)
+    spectrum, exponents, bound, scale = (jnp.where(failed, jnp.nan, v) for v in (spectrum, exponents, bound, scale))
+    return Stability(spectrum, exponents, bound, scale, result, neutral)
 
 
 def stability(system: AbstractSystem, x: PyTree, *, modulo: Manifold | None = None, throw: bool = True) -> Stability:

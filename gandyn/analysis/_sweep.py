@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PyTree
+from jaxtyping import Array, Float, PyTree
 from rich.console import Console
 from rich.progress import Progress
 
@@ -41,7 +41,7 @@ def _cells(fn: Callable, system: AbstractSystem, chosen: tuple[tuple[int, ...], 
     return cell(*values)
 
 
-def _resolve(system: AbstractSystem, axes: dict[str, tuple[Callable, ArrayLike]]) -> tuple[tuple, dict[str, Array]]:
+def _resolve(system: AbstractSystem, axes: dict[str, tuple[Callable, _tree.Numbers]]) -> tuple[tuple, dict[str, Array]]:
     if not axes:
         raise ValueError('sweep: give at least one axis, such as {"gamma": (lambda s: s.weight, values)}.')
     chosen, values = [], {}
@@ -60,7 +60,7 @@ def _resolve(system: AbstractSystem, axes: dict[str, tuple[Callable, ArrayLike]]
 def sweep(
     fn: Callable[[Any], PyTree],
     system: AbstractSystem,
-    axes: dict[str, tuple[Callable, ArrayLike]],
+    axes: dict[str, tuple[Callable, _tree.Numbers]],
     *,
     chunk: int = 65_536,
     progress: bool = True,

@@ -63,7 +63,8 @@ def _changes(values: np.ndarray, codes: np.ndarray) -> list[tuple[float, float, 
 
 def _crossings(codes_at: Callable[[np.ndarray], np.ndarray], low: float, high: float, eps: float) -> list[tuple]:
     """Every change of the verdict, each bracket refined by the same compiled call until it is one rounding wide."""
-    found, pending = [], [(low, high, None)]
+    found: list[tuple] = []
+    pending: list[tuple] = [(low, high, None)]
     while pending:
         a, b, known = pending.pop()
         grid = _grid(a, b)
@@ -140,9 +141,7 @@ def threshold(
     return found
 
 
-def critical_step(
-    step: AbstractMap, x: PyTree, bracket: tuple[float, float] = (1e-4, 1e2), *, throw: bool = True
-) -> Threshold:
+def critical_step(step: AbstractMap, x: PyTree, bracket: tuple[float, float] = (1e-4, 1e2), *, throw: bool = True) -> Threshold:
     r"""The step size above which a training algorithm is no longer stable.
 
     For `SimGD` in closed form, :math:`h_c = \min_i 2|{\rm Re}\,\lambda_i|/|\lambda_i|^2`; for every other map by

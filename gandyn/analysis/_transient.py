@@ -56,7 +56,7 @@ def _level_points(matrix: np.ndarray, level: float, discrete: bool) -> np.ndarra
     if not discrete:
         hamiltonian = np.block([[matrix, -level * eye], [level * eye, -matrix.T]])
         values = np.linalg.eigvals(hamiltonian)
-        return np.sort(values.imag[np.abs(values.real) <= tolerance * (1 + np.abs(values))])
+        return np.sort(np.imag(values)[np.abs(np.real(values)) <= tolerance * (1 + np.abs(values))])
     left = np.block([[matrix, -level * eye], [np.zeros((n, n)), eye]])
     right = np.block([[eye, np.zeros((n, n))], [-level * eye, matrix.T]])
     values = scipy.linalg.eigvals(left, right)
@@ -71,10 +71,10 @@ def _distance(matrix: np.ndarray, values: np.ndarray, discrete: bool) -> float:
         z = np.exp(1j * point) if discrete else 1j * point
         return float(np.linalg.svd(matrix - z * np.eye(matrix.shape[0]), compute_uv=False)[-1])
 
-    inside = np.abs(values) < 1 if discrete else values.real < 0
+    inside = np.abs(values) < 1 if discrete else np.real(values) < 0
     if not inside.all():
         return 0.0
-    starts = np.angle(values) if discrete else values.imag
+    starts = np.angle(values) if discrete else np.imag(values)
     best = min(singular(point) for point in [*starts, 0.0])
     for _ in range(50):
         points = _level_points(matrix, best * (1 - 1e-10), discrete)
@@ -109,8 +109,8 @@ def _resolvent(matrix: Array, grid: Array) -> Array:
 
 def _window(values: np.ndarray, size: float, points: int) -> np.ndarray:
     margin = 0.5 * size + 1e-12
-    real = np.linspace(values.real.min() - margin, values.real.max() + margin, points)
-    imaginary = np.linspace(values.imag.min() - margin, values.imag.max() + margin, points)
+    real = np.linspace(np.real(values).min() - margin, np.real(values).max() + margin, points)
+    imaginary = np.linspace(np.imag(values).min() - margin, np.imag(values).max() + margin, points)
     return real[None, :] + 1j * imaginary[:, None]
 
 
@@ -141,13 +141,22 @@ def transient(
     matrix = jnp.nan_to_num(matrix)
     values = np.asarray(eigenvalues(matrix))
     dense = np.asarray(matrix)
-    growths = np.log(np.maximum(np.abs(values), 1e-300)) if discrete else values.real
+    growths = np.log(np.maximum(np.abs(values), 1e-300)) if discrete else np.real(values)
     slowest = np.min(np.abs(growths[np.abs(growths) > 1e-12]), initial=np.inf)
     end = horizon or (5 / slowest if np.isfinite(slowest) else 10.0)
     ts = jnp.arange(max(2, min(int(end), 10_000)) + 1.0) if discrete else jnp.linspace(0.0, end, points)
-    size = np.linalg.norm(dense, 2)
+    size = float(np.linalg.norm(dense, 2))
     start = np.log(max(size, 1e-300)) if discrete else np.linalg.eigvalsh((dense + dense.T) / 2)[-1]
     departure = np.sqrt(max(np.linalg.norm(dense) ** 2 - np.sum(np.abs(values) ** 2), 0.0))
     grid = jnp.asarray(_window(values, size, points))
-    numbers = [_tree.real(v) for v in (start, _distance(dense, values, discrete), departure)]
-    return Transient(ts, _gain(matrix, ts, discrete), *numbers, jnp.asarray(values), grid, _resolvent(matrix, grid), result)
+    return Transient(
+        ts=ts,
+        gain=_gain(matrix, ts, discrete),
+        abscissa=_tree.real(start),
+        distance=_tree.real(_distance(dense, values, discrete)),
+        departure=_tree.real(departure),
+        eigenvalues=jnp.asarray(values),
+        grid=grid,
+        resolvent=_resolvent(matrix, grid),
+        result=result,
+    )

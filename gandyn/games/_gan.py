@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
 from .._system import AbstractGame, Players
-from ._measure import AbstractMeasure, Convolution, Discrete
 from ..objectives import AbstractObjective
+from ._measure import AbstractMeasure, Convolution, Discrete
 
 
 class GAN(AbstractGame):

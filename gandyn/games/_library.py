@@ -2,13 +2,13 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Scalar, ScalarLike
+from jaxtyping import Array, Float, Scalar, ScalarLike
 
 from .. import _tree
 from .._system import AbstractGame, Players
+from ..objectives import AbstractObjective, minimax
 from ._gan import GAN
 from ._measure import Discrete, Gaussian, Product, Uniform
-from ..objectives import AbstractObjective, minimax
 
 
 def _scale(a: Array, z: Array) -> Array:
@@ -113,7 +113,7 @@ def uniform_affine(objective: AbstractObjective = minimax, order: int = 20) -> G
     return GAN(_affine, _quadratic, law, law, objective)
 
 
-def linear(objective: AbstractObjective = minimax, mean: ArrayLike = (0.0, 2.0), sigma: ScalarLike = 0.7) -> GAN:
+def linear(objective: AbstractObjective = minimax, mean: _tree.Numbers = (0.0, 2.0), sigma: ScalarLike = 0.7) -> GAN:
     r"""The linear GAN in any dimension: data :math:`N(v, \sigma^2 I)`, :math:`G(z) = \phi + z`, :math:`D(x) = \theta^\top x`.
 
     Nie and Patel (2019), whose code has the default numbers. Beyond three dimensions a cubature of degree 3 gives the
@@ -180,7 +180,7 @@ class Quadratic(AbstractGame):
         return value, -value
 
 
-def quadratic(a: ArrayLike = 0.0, c: ArrayLike = 1.0, b: ArrayLike = 0.0) -> Quadratic:
+def quadratic(a: _tree.Numbers = 0.0, c: _tree.Numbers = 1.0, b: _tree.Numbers = 0.0) -> Quadratic:
     """The quadratic game with these coefficients; see `Quadratic`.
 
     Returns:
@@ -189,7 +189,7 @@ def quadratic(a: ArrayLike = 0.0, c: ArrayLike = 1.0, b: ArrayLike = 0.0) -> Qua
     return Quadratic(a, c, b)
 
 
-def bilinear(c: ArrayLike = 1.0) -> Quadratic:
+def bilinear(c: _tree.Numbers = 1.0) -> Quadratic:
     r"""The bilinear game :math:`V = x^\top C y`, whose flow rotates for ever.
 
     Args:

@@ -1,5 +1,6 @@
 """Measures: probability laws whose every expectation is a weighted sum, and whose numbers stay parameters."""
 
+import abc
 import functools
 import itertools
 from collections.abc import Callable
@@ -20,8 +21,15 @@ class AbstractMeasure(eqx.Module):
     of one's own is a subclass with these two properties.
     """
 
-    points: eqx.AbstractVar[Float[Array, "n ..."]]
-    weights: eqx.AbstractVar[Float[Array, " n"]]
+    @property
+    @abc.abstractmethod
+    def points(self) -> Float[Array, "n ..."]:
+        """The nodes of the quadrature rule."""
+
+    @property
+    @abc.abstractmethod
+    def weights(self) -> Float[Array, " n"]:
+        """The weights of the nodes; they sum to one."""
 
     def companion(self) -> "AbstractMeasure":
         """The same measure under a rule of another order; itself where the sum is exact."""
@@ -74,16 +82,26 @@ class Discrete(AbstractMeasure):
         ValueError: Weights of the wrong shape, negative, or not summing to one.
     """
 
-    points: Float[Array, "n ..."]
-    weights: Float[Array, " n"]
+    atoms: Float[Array, "n ..."]
+    masses: Float[Array, " n"]
 
-    def __init__(self, points: Array, weights: Array | None = None):
-        self.points = _tree.real(points)
-        if self.points.ndim == 0:
+    def __init__(self, points: _tree.Numbers, weights: _tree.Numbers | None = None):
+        self.atoms = _tree.real(points)
+        if self.atoms.ndim == 0:
             raise ValueError("Discrete needs points of shape (n, *event); got a single number. Wrap it: [x].")
-        n = self.points.shape[0]
-        self.weights = jnp.full((n,), 1 / n, self.points.dtype) if weights is None else _tree.real(weights)
-        _check_weights(self.weights, n, "Discrete")
+        n = self.atoms.shape[0]
+        self.masses = jnp.full((n,), 1 / n, self.atoms.dtype) if weights is None else _tree.real(weights)
+        _check_weights(self.masses, n, "Discrete")
+
+    @property
+    def points(self) -> Float[Array, "n ..."]:
+        """The atoms."""
+        return self.atoms
+
+    @property
+    def weights(self) -> Float[Array, " n"]:
+        """Their masses."""
+        return self.masses
 
 
 @functools.lru_cache
@@ -144,14 +162,12 @@ class Uniform(AbstractMeasure):
         """Gauss–Legendre nodes scaled to the box."""
         nodes, _ = _tensor_rule(np.polynomial.legendre.leggauss, self.order, max(self.low.size, 1))
         nodes = jnp.asarray(nodes, self.low.dtype).reshape(-1, *self.low.shape)
-        return (self.low + self.high) / 2 + (self.high - self.low) / 2 * nodes
+        return jax.vmap(lambda node: (self.low + self.high) / 2 + (self.high - self.low) / 2 * node)(nodes)
 
     @property
     def weights(self) -> Float[Array, " n"]:
         """Gauss–Legendre weights, normalised."""
-        return jnp.asarray(
-            _tensor_rule(np.polynomial.legendre.leggauss, self.order, max(self.low.size, 1))[1], self.low.dtype
-        )
+        return jnp.asarray(_tensor_rule(np.polynomial.legendre.leggauss, self.order, max(self.low.size, 1))[1], self.low.dtype)
 
     def companion(self) -> AbstractMeasure:
         """The same law with half as many nodes again."""
@@ -220,10 +236,12 @@ class Gaussian(AbstractMeasure):
     @property
     def points(self) -> Float[Array, "n ..."]:
         """Nodes of the standard normal law, coloured and shifted."""
-        nodes = jnp.asarray(self._rule()[0], self.mean.dtype)
+        nodes = jnp.asarray(self._rule()[0], self.mean.dtype).reshape(-1, *self.mean.shape)
         if self.covariance.ndim == 2:
-            return self.mean + nodes @ jnp.linalg.cholesky(self.covariance).T
-        return self.mean + jnp.sqrt(self.covariance) * nodes.reshape(-1, *self.mean.shape)
+            root = jnp.linalg.cholesky(self.covariance)
+            return jax.vmap(lambda node: self.mean + root @ node)(nodes)
+        root = jnp.sqrt(self.covariance)
+        return jax.vmap(lambda node: self.mean + root * node)(nodes)
 
     @property
     def weights(self) -> Float[Array, " n"]:
@@ -251,7 +269,7 @@ class Mixture(AbstractMeasure):
     components: tuple[AbstractMeasure, ...]
     proportions: Float[Array, " k"]
 
-    def __init__(self, components: tuple[AbstractMeasure, ...], weights: Array | None = None):
+    def __init__(self, components: tuple[AbstractMeasure, ...], weights: _tree.Numbers | None = None):
         self.components = tuple(components)
         k = len(self.components)
         shapes = {component.points.shape[1:] for component in self.components}

@@ -156,9 +156,10 @@ class GradientPenalty(eqx.Module):
         return slopes - self.centre if one else slopes
 
 
-def gradient_penalty(centre: Scalar | float = 1.0, form: Callable = two_sided, points: Callable = on_segments) -> GradientPenalty:
-    r"""A penalty on the discriminator's input gradient, :math:`\mathbb E\,ho(\lVert
-abla_x DVert, g_0)`.
+def gradient_penalty(
+    centre: Scalar | float = 1.0, form: Callable = two_sided, points: Callable = on_segments
+) -> GradientPenalty:
+    r"""A penalty on the discriminator's input gradient, :math:`\mathbb E\,\rho(\lVert\nabla_x D\rVert, g_0)`.
 
     The default is that of WGAN-GP (Gulrajani et al., 2017) with the factor one half of R1.
 
