@@ -11,8 +11,9 @@ from .analysis._sweep import Sweep, sweep
 from .analysis._threshold import Threshold, critical_step, threshold
 from .analysis._transient import Transient, transient
 from .fields._norm import FieldNorm, consensus, jare, nagarajan_kolter
+from .games._composite import Convolution, Mixture, Product
 from .games._gan import GAN, network
-from .games._measure import AbstractMeasure, Convolution, Discrete, Gaussian, Mixture, Product, Uniform
+from .games._measure import AbstractMeasure, Discrete
 from .games._noise import instance_noise
 from .games._penalty import (
     GradientPenalty,
@@ -28,6 +29,7 @@ from .games._penalty import (
     two_sided,
     weight_decay,
 )
+from .games._quadrature import Gaussian, Uniform
 from .maps._gradient import AltGD, SimGD
 from .objectives import AbstractObjective
 

@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, PyTree, Scalar
 from .. import _tree
 from .._system import AbstractGame, Players
 from ..objectives import AbstractObjective
-from ._measure import AbstractMeasure, Convolution, Discrete
+from ._composite import Convolution
+from ._measure import AbstractMeasure, Discrete
 
 
 class GAN(AbstractGame):

@@ -7,8 +7,10 @@ from jaxtyping import Array, Float, Scalar, ScalarLike
 from .. import _tree
 from .._system import AbstractGame, Players
 from ..objectives import AbstractObjective, minimax
+from ._composite import Product
 from ._gan import GAN
-from ._measure import Discrete, Gaussian, Product, Uniform
+from ._measure import Discrete
+from ._quadrature import Gaussian, Uniform
 
 
 def _scale(a: Array, z: Array) -> Array:

@@ -10,8 +10,10 @@ from jaxtyping import ScalarLike
 
 from .. import _tree
 from .._system import AbstractGame
+from ._composite import Convolution
 from ._gan import GAN
-from ._measure import AbstractMeasure, Convolution, Gaussian
+from ._measure import AbstractMeasure
+from ._quadrature import Gaussian
 
 
 def instance_noise(game: AbstractGame, noise: ScalarLike | AbstractMeasure) -> AbstractGame:

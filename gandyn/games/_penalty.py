@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, PyTree, Scalar
 from .. import _tree
 from .._system import AbstractGame, Players
 from ._gan import GAN
-from ._measure import AbstractMeasure, Discrete, Uniform
+from ._measure import AbstractMeasure, Discrete
+from ._quadrature import Uniform
 
 
 class Penalised(AbstractGame):
@@ -110,7 +111,7 @@ def on_segments(gan: GAN, x: Players) -> AbstractMeasure:
 
     pairs = jax.vmap(jax.vmap(jax.vmap(point, (0, None, None)), (None, None, 0)), (None, 0, None))
     points = pairs(along.points, ends.points, others.points)
-    weights = ends.weights[:, None, None] * others.weights[:, None] * along.weights
+    weights = ends.weights[:, None, None] * others.weights[None, :, None] * along.weights[None, None, :]
     return Discrete(points.reshape(-1, *points.shape[3:]), weights.reshape(-1))
 
 

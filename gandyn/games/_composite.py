@@ -1,0 +1,123 @@
+"""Measures made of measures: mixtures, products and convolutions."""
+
+import functools
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import _tree
+from ._measure import AbstractMeasure, check_weights
+from ._quadrature import Gaussian
+
+
+class Mixture(AbstractMeasure):
+    """A mixture of measures on points of one shape.
+
+    Args:
+        components: The measures.
+        weights: One each, not negative, summing to one; equal if left out.
+
+    Raises:
+        ValueError: No components, components of different shapes, or bad weights.
+    """
+
+    components: tuple[AbstractMeasure, ...]
+    proportions: Float[Array, " k"]
+
+    def __init__(self, components: tuple[AbstractMeasure, ...], weights: _tree.Numbers | None = None):
+        self.components = tuple(components)
+        k = len(self.components)
+        shapes = {component.points.shape[1:] for component in self.components}
+        if len(shapes) != 1:
+            raise ValueError(f"Mixture: components must be measures on points of one shape; got {sorted(shapes)}.")
+        self.proportions = jnp.full((k,), 1 / k) if weights is None else _tree.real(weights)
+        check_weights(self.proportions, k, "Mixture")
+
+    @property
+    def points(self) -> Float[Array, "n ..."]:
+        """The components' nodes, one after another."""
+        return jnp.concatenate([component.points for component in self.components])
+
+    @property
+    def weights(self) -> Float[Array, " n"]:
+        """The components' weights times their proportions."""
+        return jnp.concatenate([p * component.weights for p, component in zip(self.proportions, self.components, strict=True)])
+
+
+def _pair_weights(a: Array, b: Array) -> Array:
+    return (a[:, None] * b[None, :]).reshape(-1)
+
+
+class Product(AbstractMeasure):
+    """Independent coordinates: the points of the factors side by side in one vector.
+
+    Args:
+        factors: Measures on scalars or vectors.
+    """
+
+    factors: tuple[AbstractMeasure, ...] = eqx.field(converter=tuple)
+
+    def __check_init__(self):
+        if not self.factors:
+            raise ValueError("Product: at least one factor is needed.")
+
+    @property
+    def points(self) -> Float[Array, "n d"]:
+        """Every combination of the factors' nodes."""
+        grids = [factor.points.reshape(factor.points.shape[0], -1) for factor in self.factors]
+
+        def pair(a: Array, b: Array) -> Array:
+            left = jnp.repeat(a, b.shape[0], axis=0)
+            return jnp.concatenate([left, jnp.tile(b, (a.shape[0], 1))], axis=1)
+
+        return functools.reduce(pair, grids)
+
+    @property
+    def weights(self) -> Float[Array, " n"]:
+        """Products of the factors' weights."""
+        return functools.reduce(_pair_weights, [factor.weights for factor in self.factors])
+
+
+class Convolution(AbstractMeasure):
+    """The law of the sum of two independent points; of two Gaussians again a Gaussian rule.
+
+    Args:
+        first: A measure.
+        second: A measure on points of the same shape, such as the noise added to `first`.
+    """
+
+    first: AbstractMeasure
+    second: AbstractMeasure
+
+    def __check_init__(self):
+        a, b = self.first.points.shape[1:], self.second.points.shape[1:]
+        if a != b:
+            raise ValueError(f"Convolution: both measures must live on points of one shape; got {a} and {b}.")
+
+    def _gaussian(self) -> Gaussian | None:
+        a, b = self.first, self.second
+        if not (isinstance(a, Gaussian) and isinstance(b, Gaussian)):
+            return None
+        rank = max(a.covariance.ndim, b.covariance.ndim)
+        eye = jnp.eye(a.mean.size, dtype=a.mean.dtype)
+        total = [
+            c if c.ndim == rank else (c * jnp.ones(a.mean.shape, c.dtype) if rank == 1 else c * eye)
+            for c in (a.covariance, b.covariance)
+        ]
+        return Gaussian(a.mean + b.mean, total[0] + total[1], max(a.order or 0, b.order or 0) or None)
+
+    @property
+    def points(self) -> Float[Array, "n ..."]:
+        """Every sum of one node of each."""
+        gaussian = self._gaussian()
+        if gaussian is not None:
+            return gaussian.points
+        sums = self.first.points[:, None] + self.second.points[None]
+        return sums.reshape(-1, *sums.shape[2:])
+
+    @property
+    def weights(self) -> Float[Array, " n"]:
+        """Products of both weights."""
+        gaussian = self._gaussian()
+        return gaussian.weights if gaussian is not None else _pair_weights(self.first.weights, self.second.weights)
