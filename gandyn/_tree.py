@@ -21,12 +21,14 @@ def array(value: Any) -> Array:
     """The value as an array; Python numbers take the default float type."""
     if isinstance(value, (bool, int, float)):
         return jnp.asarray(value, jnp.result_type(float))
-    return jnp.asarray(value)
+    value = jnp.asarray(value)
+    # Named again, because JAX compiles anew for the weak type that it gives to a Python number.
+    return jnp.asarray(value, value.dtype)
 
 
 def real(value: Any) -> Array:
     """The value as a floating-point array: the converter of every parameter field."""
-    value = jnp.asarray(value)
+    value = array(value)
     return value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(jnp.result_type(float))
 
 

@@ -152,13 +152,13 @@ def equilibria(
     if not bool(jnp.all(a < b)):
         raise ValueError(f"The box is empty: the lower corner {a} must lie below the upper corner {b}.")
     sample = qmc.Sobol(a.size, rng=0).random(starts)
-    points = jax.vmap(unravel)(a + (b - a) * jnp.asarray(sample, a.dtype))
+    points = jax.vmap(lambda s: unravel(a + (b - a) * s))(jnp.asarray(sample, a.dtype))
     found, singular = _from_starts(system, points, solver or _default_solver(low), max_steps)
     vectors = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0])(found.state))
     eps = _tree.eps(low)
-    margin = eps**0.5 * np.asarray(b - a)
-    good = np.asarray(found.result == RESULTS.successful)
-    good &= np.all((vectors >= a - margin) & (vectors <= b + margin), axis=1)
+    lowest, highest = np.asarray(a - eps**0.5 * (b - a)), np.asarray(b + eps**0.5 * (b - a))
+    inside = np.all((vectors >= lowest) & (vectors <= highest), axis=1)
+    good = np.asarray(found.result == RESULTS.successful) & inside
     index = np.flatnonzero(good)
     kept = index[_distinct(vectors[index], np.asarray(found.residual)[index], eps**0.25)]
     kept = kept[np.lexsort(np.round(vectors[kept], 6).T[::-1])] if kept.size else kept
@@ -214,9 +214,9 @@ def manifold(system: AbstractSystem, x: PyTree, *, step: float = 1e-3) -> Manifo
     length = step * (1 + float(jnp.linalg.norm(vector)))
     directions = np.random.default_rng(0).normal(size=(2 * kernel + 2, kernel))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    starts = jax.vmap(unravel)(vector + length * jnp.asarray(directions @ null.T, vector.dtype))
+    starts = jax.vmap(lambda d: unravel(vector + length * d))(jnp.asarray(directions @ null.T, vector.dtype))
     found, _ = _from_starts(system, starts, _default_solver(x), 256)
-    moved = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0])(found.state) - vector)
+    moved = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0] - vector)(found.state))
     far = np.asarray(found.result == RESULTS.successful) & (np.linalg.norm(moved, axis=1) > length / 10)
     if not far.any():
         return Manifold(jnp.zeros((vector.size, 0), vector.dtype), kernel, jnp.zeros(()))
