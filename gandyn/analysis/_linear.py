@@ -83,6 +83,17 @@ def eigenvalues(matrix: Float[Array, "n n"]) -> Array:
     return (a + d) / 2 + jnp.stack([root, -root])
 
 
+def solve(matrix: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array, " n"]:
+    """The solution of a linear system; by Cramer's rule up to two by two."""
+    n = matrix.shape[0]
+    if n > 2:
+        return jnp.linalg.solve(matrix, right)
+    if n < 2:
+        return right / matrix[:, 0] if n else right
+    (a, b), (c, d) = matrix
+    return jnp.stack([d * right[0] - b * right[1], a * right[1] - c * right[0]]) / (a * d - b * c)
+
+
 def smallest_singular_value(matrix: Array) -> Array:
     """The distance of a matrix to the singular ones; in closed form up to two by two."""
     n = matrix.shape[0]

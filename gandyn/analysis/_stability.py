@@ -14,7 +14,7 @@ from .._results import RESULTS, check, worst
 from .._system import AbstractMap, AbstractSystem
 from ..games._measure import companion
 from ._equilibrium import Manifold
-from ._linear import eigenvalues, jacobian, smallest_singular_value
+from ._linear import eigenvalues, jacobian, smallest_singular_value, solve
 
 STABLE, UNSTABLE, MARGINAL, UNDECIDED, FAILED = 0, 1, 2, 3, 4
 VERDICTS = ("stable", "unstable", "marginal", "undecided", "failed")
@@ -131,7 +131,7 @@ def _largest(growths: Float[Array, " n"]) -> Scalar:
 
 
 _DIRECTIONS = np.exp(2j * np.pi * np.arange(8) / 8)
-_BISECTIONS = 14
+_BISECTIONS = 10
 _MOST_MODES = 32
 
 
@@ -145,7 +145,7 @@ def _radius(matrix: Array, value: Array, level: Array) -> Array:
         ring = value + radius * jnp.asarray(_DIRECTIONS, value.dtype)
         return jnp.min(jax.vmap(lambda z: smallest_singular_value(matrix - z * eye))(ring)) < level
 
-    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: ScalarLike, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = (low + high) / 2
         grow = inside(jnp.exp(middle))
@@ -158,8 +158,8 @@ def _radius(matrix: Array, value: Array, level: Array) -> Array:
 
 def _perturbed_growth(matrix: Array, values: Array, level: Array, exponent: Callable[[Array], Array]) -> tuple[Array, Array]:
     """The growth over the pseudospectrum, and the largest slope of the growth along it."""
-    modes = min(values.shape[0], _MOST_MODES)
-    leading = values[jnp.argsort(-exponent(values).real)[:modes]]
+    few = values.shape[0] <= _MOST_MODES
+    leading = values if few else values[jnp.argsort(-exponent(values).real)[:_MOST_MODES]]
     radius = jax.vmap(lambda value: _radius(matrix, value, level))(leading)
     gradient = jax.vmap(jax.grad(lambda z: exponent(z).real))(leading)
     steepness = jnp.abs(gradient)
@@ -169,9 +169,11 @@ def _perturbed_growth(matrix: Array, values: Array, level: Array, exponent: Call
 
 
 def _shifted(x: PyTree, jacobian_of_residual: Array, residual: PyTree) -> PyTree:
+    """The state after a Newton step that ignores the directions in which the Jacobian is singular to rounding."""
     vector, unravel = _tree.ravel(x)
-    step = jnp.linalg.pinv(jacobian_of_residual, rtol=float(jnp.finfo(vector.dtype).eps) ** 0.5) @ _tree.ravel(residual)[0]
-    return unravel(vector - step)
+    a, r = jacobian_of_residual, _tree.ravel(residual)[0]
+    damping = jnp.finfo(a.dtype).eps * jnp.sum(a**2) + jnp.finfo(a.dtype).tiny
+    return unravel(vector - solve(a.T @ a + damping * jnp.eye(a.shape[0], dtype=a.dtype), a.T @ r))
 
 
 @eqx.filter_jit
