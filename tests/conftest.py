@@ -1,0 +1,24 @@
+"""What holds in every test: double precision, no shape promoted in silence, no window, few examples that never change."""
+
+import jax
+import jaxtyping
+import matplotlib
+import pytest
+from hypothesis import settings
+
+matplotlib.use("Agg")
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+# Not the strict promotion of types as well: a complex spectrum times a real step size is no accident. The contract
+# (test_contract.py) has it where a silent promotion would do harm, in fields and maps.
+
+settings.register_profile("gandyn", deadline=None, derandomize=True, max_examples=10)
+settings.load_profile("gandyn")
+
+
+@pytest.fixture
+def unchecked():
+    """No type checker, so that an argument of the wrong type meets the package's own error."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
