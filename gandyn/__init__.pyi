@@ -1,10 +1,11 @@
 from . import games, objectives, plot
 from ._evolve import Trajectory, iterate
 from ._integrate import integrate
-from ._record import load, save
+from ._record import load, provenance, save
 from ._results import RESULTS
 from ._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Players
-from .analysis._equilibrium import Equilibria, Equilibrium, Manifold, equilibria, equilibrium, manifold
+from .analysis._equilibria import Equilibria, equilibria
+from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._linear import blocks, linearize
 from .analysis._stability import Stability, stability
 from .analysis._sweep import Sweep, sweep
@@ -84,6 +85,7 @@ __all__ = [
     "on_segments",
     "one_sided",
     "plot",
+    "provenance",
     "quartic",
     "r1",
     "r2",

@@ -1,4 +1,4 @@
-"""Equilibria: one from a guess, all in a box, and the manifold on which a degenerate one lies."""
+"""Equilibria: one from a guess, and the manifold on which a degenerate one lies."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optimistix as optx
-from jaxtyping import Array, Bool, Float, PyTree, Scalar
+from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
 from .._evolve import prepare
@@ -45,7 +45,8 @@ def _equilibrium(system: AbstractSystem, guess: PyTree, solver: Any, max_steps: 
     return Equilibrium(state, residual, first(result, RESULTS.successful), {"steps": solution.stats["num_steps"]})
 
 
-def _default_solver(x: PyTree) -> Any:
+def default_solver(x: PyTree) -> Any:
+    """Levenberg–Marquardt with the tolerance that the state's type allows."""
     tolerance = 100 * _tree.eps(x)
     return optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
 
@@ -73,41 +74,15 @@ def equilibrium(
         RuntimeError: No equilibrium was found (with `throw`).
     """
     system, guess = prepare(system, guess)
-    found = _equilibrium(system, guess, solver or _default_solver(guess), max_steps)
+    found = _equilibrium(system, guess, solver or default_solver(guess), max_steps)
     check(found.result, throw, "equilibrium: ")
     return found
 
 
-class Equilibria(eqx.Module):
-    """The distinct equilibria found in a box, stacked along a leading axis.
-
-    `isolated` is False for a point with a singular Jacobian, which may lie on a manifold of equilibria; `reached` is
-    the share of starts that led into the box.
-    """
-
-    states: PyTree
-    residuals: Float[Array, " k"]
-    isolated: Bool[Array, " k"]
-    reached: Scalar
-
-    def __len__(self) -> int:
-        return self.residuals.shape[0]
-
-    def __getitem__(self, i: int) -> PyTree:
-        """The state of the i-th equilibrium."""
-        return jax.tree.map(lambda leaf: leaf[i], self.states)
-
-
-def _distinct(points: np.ndarray, residuals: np.ndarray, radius: float) -> list[int]:
-    kept: list[int] = []
-    for i in np.argsort(residuals):
-        if all(np.linalg.norm(points[i] - points[j]) > radius * (1 + np.linalg.norm(points[j])) for j in kept):
-            kept.append(int(i))
-    return kept
-
-
 @eqx.filter_jit
-def _from_starts(system: AbstractSystem, starts: PyTree, solver: Any, max_steps: int) -> tuple[Equilibrium, Array]:
+def from_starts(system: AbstractSystem, starts: PyTree, solver: Any, max_steps: int) -> tuple[Equilibrium, Array]:
+    """What is found from each of the stacked starts, and the singular values of the Jacobian there."""
+
     def run(start: PyTree) -> tuple[Equilibrium, Array]:
         found = _equilibrium(system, start, solver, max_steps)
         singular = jnp.linalg.svd(_residual_jacobian(system, found.state), compute_uv=False)
@@ -119,53 +94,6 @@ def _from_starts(system: AbstractSystem, starts: PyTree, solver: Any, max_steps:
 def _residual_jacobian(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:
     vector, unravel = _tree.ravel(x)
     return jax.jacfwd(lambda v: _tree.ravel(system.residual(unravel(v)))[0])(vector)
-
-
-def equilibria(
-    system: AbstractSystem, box: tuple[PyTree, PyTree], *, starts: int = 128, solver: Any = None, max_steps: int = 256
-) -> Equilibria:
-    """All equilibria that a quasi-random search finds in a box, each once.
-
-    The search proves nothing absent; `starts` says how hard it looks. Points of a manifold of equilibria all count and
-    are marked as not isolated.
-
-    Args:
-        system: A flow or a map.
-        box: Two states, the lower and the upper corner.
-        starts: How many Sobol points to start from; a power of two.
-        solver: As in `equilibrium`.
-        max_steps: As in `equilibrium`.
-
-    Returns:
-        `Equilibria`, ordered by their coordinates; possibly none.
-
-    Raises:
-        ValueError: Corners of different structure, or a lower one not below the upper one.
-    """
-    from scipy.stats import qmc
-
-    system, low = prepare(system, box[0])
-    high = _tree.state_arrays(box[1])
-    _tree.check_like(high, low, "The box has an upper corner")
-    a, unravel = _tree.ravel(low)
-    b = _tree.ravel(high)[0]
-    if not bool(jnp.all(a < b)):
-        raise ValueError(f"The box is empty: the lower corner {a} must lie below the upper corner {b}.")
-    sample = qmc.Sobol(a.size, rng=0).random(starts)
-    points = jax.vmap(lambda s: unravel(a + (b - a) * s))(jnp.asarray(sample, a.dtype))
-    found, singular = _from_starts(system, points, solver or _default_solver(low), max_steps)
-    vectors = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0])(found.state))
-    eps = _tree.eps(low)
-    lowest, highest = np.asarray(a - eps**0.5 * (b - a)), np.asarray(b + eps**0.5 * (b - a))
-    inside = np.all((vectors >= lowest) & (vectors <= highest), axis=1)
-    good = np.asarray(found.result == RESULTS.successful) & inside
-    index = np.flatnonzero(good)
-    kept = index[_distinct(vectors[index], np.asarray(found.residual)[index], eps**0.25)]
-    kept = kept[np.lexsort(np.round(vectors[kept], 6).T[::-1])] if kept.size else kept
-    values = np.asarray(singular)[kept]
-    isolated = values[:, -1] > eps**0.5 * values[:, 0] if kept.size else np.zeros((0,), bool)
-    states = jax.tree.map(lambda leaf: leaf[kept], found.state)
-    return Equilibria(states, found.residual[kept], jnp.asarray(isolated), jnp.asarray(good.mean()))
 
 
 class Manifold(eqx.Module):
@@ -215,7 +143,7 @@ def manifold(system: AbstractSystem, x: PyTree, *, step: float = 1e-3) -> Manifo
     directions = np.random.default_rng(0).normal(size=(2 * kernel + 2, kernel))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     starts = jax.vmap(lambda d: unravel(vector + length * d))(jnp.asarray(directions @ null.T, vector.dtype))
-    found, _ = _from_starts(system, starts, _default_solver(x), 256)
+    found, _ = from_starts(system, starts, default_solver(x), 256)
     moved = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0] - vector)(found.state))
     far = np.asarray(found.result == RESULTS.successful) & (np.linalg.norm(moved, axis=1) > length / 10)
     if not far.any():

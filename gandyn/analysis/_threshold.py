@@ -14,7 +14,7 @@ from .._evolve import prepare
 from .._results import RESULTS, check
 from .._system import AbstractMap, AbstractSystem
 from ..maps._gradient import SimGD
-from ._equilibrium import _default_solver, _equilibrium
+from ._equilibrium import _equilibrium, default_solver
 from ._stability import MARGINAL, STABLE, UNSTABLE, VERDICTS, _stability, stability
 
 
@@ -128,7 +128,7 @@ def threshold(
     low, high = map(float, bracket)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"The bracket must be two increasing finite numbers; got {bracket}.")
-    solver, eps = solver or _default_solver(guess), _tree.eps(guess)
+    solver, eps = solver or default_solver(guess), _tree.eps(guess)
 
     def codes_at(values: np.ndarray) -> np.ndarray:
         return np.asarray(_codes(system, original, guess, solver, _tree.real(values)))
