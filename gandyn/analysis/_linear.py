@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
 from .._evolve import prepare
@@ -83,15 +83,20 @@ def eigenvalues(matrix: Float[Array, "n n"]) -> Array:
     return (a + d) / 2 + jnp.stack([root, -root])
 
 
-def solve(matrix: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array, " n"]:
-    """The solution of a linear system; by Cramer's rule up to two by two."""
+def damped_solve(matrix: Float[Array, "n n"], right: Float[Array, " n"], damping: Scalar) -> Float[Array, " n"]:
+    r"""The minimiser of :math:`|Ad - r|^2 + \mu|d|^2`; in closed form up to two by two, which loses nothing by squaring."""
     n = matrix.shape[0]
-    if n > 2:
-        return jnp.linalg.solve(matrix, right)
+    if n == 2:
+        (a, b), (c, d) = matrix
+        determinant = a * d - b * c
+        adjugate = jnp.stack([d * right[0] - b * right[1], a * right[1] - c * right[0]])
+        return (determinant * adjugate + damping * (right @ matrix)) / (
+            determinant**2 + damping * jnp.sum(matrix**2) + damping**2
+        )
     if n < 2:
-        return right / matrix[:, 0] if n else right
-    (a, b), (c, d) = matrix
-    return jnp.stack([d * right[0] - b * right[1], a * right[1] - c * right[0]]) / (a * d - b * c)
+        return right * matrix.reshape(n) / (matrix.reshape(n) ** 2 + damping)
+    u, sizes, v = jnp.linalg.svd(matrix)
+    return (sizes * (right @ u) / (sizes**2 + damping)) @ v
 
 
 def smallest_singular_value(matrix: Array) -> Array:
@@ -103,5 +108,7 @@ def smallest_singular_value(matrix: Array) -> Array:
         return jnp.min(jnp.abs(matrix))
     determinant = jnp.abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])
     square = jnp.sum(jnp.abs(matrix) ** 2)
-    largest = jnp.sqrt((square + jnp.sqrt(jnp.maximum(square**2 - 4 * determinant**2, 0.0))) / 2)
+    # The root of a product is taken in two halves, because the fourth power of an entry leaves the range of single precision.
+    split = jnp.sqrt(jnp.maximum(square - 2 * determinant, 0.0)) * jnp.sqrt(square + 2 * determinant)
+    largest = jnp.sqrt((square + split) / 2)
     return jnp.where(largest > 0, determinant / jnp.where(largest > 0, largest, 1.0), 0.0)

@@ -6,15 +6,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Int, PyTree, Scalar, ScalarLike
+from jaxtyping import Array, Complex, Float, Int, PyTree, ScalarLike
 
 from .. import _tree
 from .._evolve import prepare
-from .._results import RESULTS, check, worst
+from .._results import RESULTS, check, first, worst
 from .._system import AbstractMap, AbstractSystem
 from ..games._measure import companion
 from ._equilibrium import Manifold
-from ._linear import eigenvalues, jacobian, smallest_singular_value, solve
+from ._linear import damped_solve, eigenvalues, jacobian, smallest_singular_value
 
 STABLE, UNSTABLE, MARGINAL, UNDECIDED, FAILED = 0, 1, 2, 3, 4
 VERDICTS = ("stable", "unstable", "marginal", "undecided", "failed")
@@ -126,10 +126,6 @@ class Stability(eqx.Module):
         )
 
 
-def _largest(growths: Float[Array, " n"]) -> Scalar:
-    return jnp.max(growths, initial=-jnp.inf)
-
-
 _DIRECTIONS = np.exp(2j * np.pi * np.arange(8) / 8)
 _BISECTIONS = 10
 _MOST_MODES = 32
@@ -156,50 +152,90 @@ def _radius(matrix: Array, value: Array, level: Array) -> Array:
     return jnp.exp(jax.lax.fori_loop(0, _BISECTIONS, halve, ends)[1])
 
 
+def _most_sensitive(matrix: Array, level: Array, exponent: Callable[[Array], Array]) -> Array:
+    """The modes of a large matrix whose growth a perturbation raises most, to first order."""
+    values, vectors = jnp.linalg.eig(matrix)
+    condition = jnp.linalg.norm(vectors, axis=0) * jnp.linalg.norm(jnp.linalg.inv(vectors), axis=1)
+    steepness = jnp.abs(jax.vmap(jax.grad(lambda z: exponent(z).real))(values))
+    raised = exponent(values).real + steepness * level * values.size * condition
+    return values[jnp.argsort(-jnp.where(jnp.isnan(raised), jnp.inf, raised))[:_MOST_MODES]]
+
+
 def _perturbed_growth(matrix: Array, values: Array, level: Array, exponent: Callable[[Array], Array]) -> tuple[Array, Array]:
-    """The growth over the pseudospectrum, and the largest slope of the growth along it."""
-    few = values.shape[0] <= _MOST_MODES
-    leading = values if few else values[jnp.argsort(-exponent(values).real)[:_MOST_MODES]]
+    """The largest growth over the pseudospectrum, and the slope of the growth at the mode that reaches it.
+
+    A growth that is positive may also fall: then the bound lies at least as far above it as the fall is deep.
+    """
+    leading = values if values.size <= _MOST_MODES else _most_sensitive(matrix, level, exponent)
     radius = jax.vmap(lambda value: _radius(matrix, value, level))(leading)
     gradient = jax.vmap(jax.grad(lambda z: exponent(z).real))(leading)
     steepness = jnp.abs(gradient)
     usable = jnp.isfinite(steepness) & (steepness > 0)
-    ascent = jnp.where(usable, jnp.conj(gradient) / jnp.where(usable, steepness, 1.0), 1.0)
-    return _largest(exponent(leading + radius * ascent).real), jnp.max(jnp.where(usable, steepness, 0.0))
+    ascent = radius * jnp.where(usable, jnp.conj(gradient) / jnp.where(usable, steepness, 1.0), 1.0)
+    risen = exponent(leading + ascent).real
+    growth = exponent(leading).real
+    top, highest = jnp.argmax(risen), jnp.argmax(growth)
+    fallen = jnp.maximum(exponent((leading - ascent)[highest]).real, 0.0)
+    bound = jnp.where(growth[highest] > 0, jnp.maximum(risen[top], 2 * growth[highest] - fallen), risen[top])
+    return bound, jnp.where(usable, steepness, 0.0)[top]
 
 
-def _shifted(x: PyTree, jacobian_of_residual: Array, residual: PyTree) -> PyTree:
-    """The state after a Newton step that ignores the directions in which the Jacobian is singular to rounding."""
+def _shifted(system: AbstractSystem, x: PyTree, derivative: Array, residual: PyTree, tangent: Array | None) -> PyTree:
+    """A state on the far side of the equilibrium: twice a Newton step away, the rounding of the residual included.
+
+    The step is damped by the residual (Fan and Yuan, 2005), so that it stays short along manifolds of equilibria and is
+    Newton's own at folds, whose root may lie at twice its length.
+    """
     vector, unravel = _tree.ravel(x)
-    a, r = jacobian_of_residual, _tree.ravel(residual)[0]
-    damping = jnp.finfo(a.dtype).eps * jnp.sum(a**2) + jnp.finfo(a.dtype).tiny
-    return unravel(vector - solve(a.T @ a + damping * jnp.eye(a.shape[0], dtype=a.dtype), a.T @ r))
+    r = _tree.ravel(residual)[0]
+    eps = _tree.eps(x)
+    rounding = jnp.abs(derivative) @ jnp.abs(vector) + (jnp.abs(vector) if isinstance(system, AbstractMap) else 0.0)
+    r = r + jnp.where(r < 0, -eps, eps) * rounding
+    tiny = jnp.finfo(vector.dtype).tiny
+    size, reach = jnp.linalg.norm(derivative) + tiny, 100 * (1 + jnp.linalg.norm(vector))
+    a, r = derivative / size, r / size
+
+    def step(rest: Array) -> Array:
+        return damped_solve(a, r, jnp.linalg.norm(rest) / reach + tiny)
+
+    # The second damping sees only the part of the residual that the first step leaves.
+    move = step(r - a @ step(r))
+    return unravel(vector - 2 * (move if tangent is None else move - tangent @ (tangent.T @ move)))
+
+
+def _backward_error(system: AbstractSystem, x: PyTree, matrix: Array, tangent: Array | None) -> tuple[Array, PyTree, Array]:
+    """By how much the Jacobian may be wrong, the residual, and the norm of the residual's own derivative."""
+    derivative = matrix - jnp.eye(matrix.shape[0], dtype=matrix.dtype) if isinstance(system, AbstractMap) else matrix
+    finer = companion(system)
+    reference = system if finer is None else finer
+    moved = jacobian(reference, _shifted(system, x, derivative, reference.residual(x), tangent))
+    rounding = 4 * matrix.shape[0] * _tree.eps(x) * jnp.linalg.norm(matrix)
+    # Twice, because a Newton step towards a root of higher order covers only a part of the way.
+    level = rounding + 2 * jnp.linalg.norm(moved - matrix) + jnp.finfo(matrix.dtype).tiny
+    return level, system.residual(x), jnp.linalg.norm(derivative)
 
 
 @eqx.filter_jit
 def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stability:
     inner, image = system.spectrum_of()
-    other = companion(inner)
-    matrix, residual = jacobian(inner, x), inner.residual(x)
+    matrix = jacobian(inner, x)
     n = matrix.shape[0]
-    eye = jnp.eye(n, dtype=matrix.dtype)
-    of_residual = matrix - eye if isinstance(inner, AbstractMap) else matrix
-    moved = jacobian(inner if other is None else other, _shifted(x, of_residual, residual))
-    eps = _tree.eps(x)
-    size = jnp.linalg.norm(matrix)
-    level = 4 * n * eps * size + jnp.linalg.norm(moved - matrix) + jnp.finfo(matrix.dtype).tiny
+    eps, tiny = _tree.eps(x), jnp.finfo(matrix.dtype).tiny
+    level, residual, slope = _backward_error(inner, x, matrix, tangent)
     distance = _tree.norm(residual)
+    broken = ~(jnp.isfinite(distance) & jnp.all(jnp.isfinite(matrix)))
     result = worst(
-        (~(jnp.isfinite(distance) & jnp.all(jnp.isfinite(matrix))), system.failure(x)),
-        (~jnp.isfinite(level), RESULTS.nonfinite),
+        (broken, first(system.failure(x), RESULTS.nonfinite)),
         (jnp.any(jnp.abs(system.switches(x)) <= eps**0.5), RESULTS.switching),
-        (distance > eps**0.5 * jnp.linalg.norm(of_residual) * (1 + _tree.norm(x)), RESULTS.not_stationary),
+        (distance > eps**0.5 * slope * (1 + _tree.norm(x)), RESULTS.not_stationary),
+        (~jnp.isfinite(level), RESULTS.nonfinite),
     )
     neutral = 0
     if tangent is not None and tangent.shape[1]:
         neutral = tangent.shape[1]
-        basis = jnp.linalg.qr(jnp.concatenate([tangent, eye], axis=1))[0][:, neutral:n]
+        basis = jnp.linalg.qr(jnp.concatenate([tangent, jnp.eye(n, dtype=matrix.dtype)], axis=1))[0][:, neutral:n]
         matrix = basis.T @ matrix @ basis
+    size = jnp.linalg.norm(matrix)
     matrix = jnp.where(jnp.isfinite(matrix), matrix, 0.0)
 
     def exponent(z: Array) -> Array:
@@ -211,7 +247,7 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stab
     leading = jnp.argmax(exponents.real)
     rounding = 4 * eps * jnp.abs(jax.grad(lambda z: system.exponents(z).real)(image(values)[leading]) * image(values)[leading])
     bound = bound + jnp.where(jnp.isfinite(rounding), rounding, 0.0)
-    scale = jnp.maximum(steepness * size, jnp.finfo(matrix.dtype).tiny)
+    scale = steepness * size + tiny / eps
     spectrum = image(values)
     failed = result != RESULTS.successful
     spectrum, exponents, bound, scale = (jnp.where(failed, jnp.nan, v) for v in (spectrum, exponents, bound, scale))
@@ -247,6 +283,8 @@ def stability(system: AbstractSystem, x: PyTree, *, modulo: Manifold | None = No
             f"The manifold lies in {modulo.tangent.shape[0]} dimensions, the state has {_tree.size(x)}; "
             "compute it from the same system."
         )
+    if modulo is not None and modulo.dimension == modulo.tangent.shape[0]:
+        raise ValueError("Every direction is tangent to the manifold of equilibria: no mode is left to be stable or not.")
     found = _stability(system, x, None if modulo is None else modulo.tangent)
     check(found.result, throw, "stability: ")
     return found
