@@ -1,4 +1,5 @@
 from . import games, objectives, plot
+from ._constraint import AbstractConstraint, Ball, Box, SpectralBall
 from ._evolve import Trajectory, iterate
 from ._integrate import integrate
 from ._record import load, provenance, save
@@ -11,6 +12,7 @@ from .analysis._stability import Stability, stability
 from .analysis._sweep import Sweep, sweep
 from .analysis._threshold import Threshold, critical_step, threshold
 from .analysis._transient import Transient, transient
+from .fields._adjust import SymplecticAdjustment, TimeScaled
 from .fields._norm import FieldNorm, consensus, jare, nagarajan_kolter
 from .games._composite import Convolution, Mixture, Product
 from .games._gan import GAN, network
@@ -31,12 +33,22 @@ from .games._penalty import (
     weight_decay,
 )
 from .games._quadrature import Gaussian, Uniform
+from .maps._extra import ExtraGradient, Lookahead, Optimistic, Past
 from .maps._gradient import AltGD, SimGD
+from .maps._implicit import Competitive, FollowTheRidge, Implicit, ProximalPoint
+from .maps._momentum import Momentum, Moving
+from .maps._runge_kutta import EULER, HEUN, MIDPOINT, RK4, RungeKutta, Tableau
+from .maps._wrap import Averaged, Iterated, Projected, WithAverage
 from .objectives import AbstractObjective
 
 __all__ = [
+    "EULER",
     "GAN",
+    "HEUN",
+    "MIDPOINT",
     "RESULTS",
+    "RK4",
+    "AbstractConstraint",
     "AbstractFlow",
     "AbstractGame",
     "AbstractMap",
@@ -44,25 +56,46 @@ __all__ = [
     "AbstractObjective",
     "AbstractSystem",
     "AltGD",
+    "Averaged",
+    "Ball",
+    "Box",
+    "Competitive",
     "Convolution",
     "Discrete",
     "Equilibria",
     "Equilibrium",
+    "ExtraGradient",
     "FieldNorm",
+    "FollowTheRidge",
     "Gaussian",
     "GradientPenalty",
+    "Implicit",
+    "Iterated",
+    "Lookahead",
     "Manifold",
     "Mixture",
+    "Momentum",
+    "Moving",
+    "Optimistic",
+    "Past",
     "Penalised",
     "Players",
     "Product",
+    "Projected",
+    "ProximalPoint",
+    "RungeKutta",
     "SimGD",
+    "SpectralBall",
     "Stability",
     "Sweep",
+    "SymplecticAdjustment",
+    "Tableau",
     "Threshold",
+    "TimeScaled",
     "Trajectory",
     "Transient",
     "Uniform",
+    "WithAverage",
     "blocks",
     "consensus",
     "critical_step",

@@ -30,6 +30,7 @@ class RESULTS(eqx.Enumeration):
         "The point lies on a surface where the field is not smooth, so it has no Jacobian there. Look at the one-sided "
         "fields beside it, or use a smooth penalty or objective."
     )
+    no_step = "The equation of an implicit step has no solution that Newton's method reaches. Use a smaller step size."
     no_crossing = "The verdict does not change within the bracket. Widen the bracket, or look at `stability` at both ends."
 
 

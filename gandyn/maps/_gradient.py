@@ -5,36 +5,12 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from .. import _tree
 from .._results import RESULTS
 from .._system import AbstractFlow, AbstractMap, AbstractSystem
-
-
-def _check_step(h: PyTree, name: str) -> None:
-    for value in jax.tree.leaves(h):
-        if jnp.ndim(value) != 0:
-            raise ValueError(f"{name}: a step size is a scalar, one for all or one per player; got shape {jnp.shape(value)}.")
-        if _tree.concrete(value) and not 0 < np.asarray(value) < np.inf:
-            raise ValueError(f"{name}: step sizes must be positive and finite; got {value}.")
-
-
-def _steps(h: PyTree) -> PyTree:
-    return jax.tree.map(_tree.real, h)
-
-
-def _of_player(h: PyTree, x: PyTree, i: int) -> Array:
-    steps = _tree.players(h)
-    if len(steps) not in (1, len(_tree.players(x))):
-        raise ValueError(f"{len(steps)} step sizes for {len(_tree.players(x))} players; give one for all, or one each.")
-    return steps[i] if len(steps) > 1 else steps[0]
-
-
-def _advance(h: PyTree, x: PyTree, velocity: PyTree, i: int) -> PyTree:
-    return _tree.axpy(_of_player(h, x, i), _tree.players(velocity)[i], _tree.players(x)[i])
+from ._step import advance, advance_player, check_step, steps
 
 
 class SimGD(AbstractMap):
@@ -49,15 +25,14 @@ class SimGD(AbstractMap):
     """
 
     flow: AbstractFlow
-    h: PyTree[Float[Array, ""]] = eqx.field(converter=_steps)
+    h: PyTree[Float[Array, ""]] = eqx.field(converter=steps)
 
     def __check_init__(self):
-        _check_step(self.h, "SimGD")
+        check_step(self.h, "SimGD")
 
     def __call__(self, x: PyTree) -> PyTree:
         """One step."""
-        velocity = self.flow(x)
-        return _tree.with_players(x, [_advance(self.h, x, velocity, i) for i in range(len(_tree.players(x)))])
+        return advance(self.h, x, self.flow(x))
 
     def spectrum_of(self) -> tuple[AbstractSystem, Callable[[Array], Array]]:
         r"""For one step size the flow, by :math:`\mu = 1 + h\lambda`."""
@@ -88,12 +63,12 @@ class AltGD(AbstractMap):
     """
 
     flow: AbstractFlow
-    h: PyTree[Float[Array, ""]] = eqx.field(converter=_steps)
+    h: PyTree[Float[Array, ""]] = eqx.field(converter=steps)
     order: tuple[Any, ...] | None = eqx.field(static=True, default=None)
     steps: tuple[int, ...] | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        _check_step(self.h, "AltGD")
+        check_step(self.h, "AltGD")
         if self.steps is not None:
             if any(not isinstance(n, int) or n < 1 for n in self.steps):
                 raise ValueError(f"AltGD: every player needs at least one step; got steps={self.steps}.")
@@ -115,7 +90,7 @@ class AltGD(AbstractMap):
     def _move(self, x: PyTree, i: int, count: int) -> PyTree:
         def step(y: PyTree, _: None) -> tuple[PyTree, None]:
             moved = _tree.players(y)
-            moved[i] = _advance(self.h, y, self.flow(y), i)
+            moved[i] = advance_player(self.h, y, self.flow(y), i)
             return _tree.with_players(y, moved), None
 
         return step(x, None)[0] if count == 1 else jax.lax.scan(step, x, length=count)[0]

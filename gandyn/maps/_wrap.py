@@ -1,0 +1,104 @@
+"""Maps made of maps: repeated, projected, averaged."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree, Scalar
+
+from .. import _tree
+from .._constraint import AbstractConstraint
+from .._system import AbstractMap
+
+
+class Iterated(AbstractMap):
+    """A map applied k times; its fixed points are the map's points of period k.
+
+    Args:
+        map: The map.
+        times: How often, at least once.
+    """
+
+    map: AbstractMap
+    times: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        if self.times < 1:
+            raise ValueError(f"Iterated: a map is applied at least once; got {self.times}.")
+
+    def init(self, point: PyTree) -> PyTree:
+        """That of the map."""
+        return self.map.init(point)
+
+    def point(self, state: PyTree) -> PyTree:
+        """That of the map."""
+        return self.map.point(state)
+
+    def __call__(self, x: PyTree) -> PyTree:
+        """All the applications."""
+        return jax.lax.scan(lambda y, _: (self.map(y), None), x, length=self.times)[0]
+
+
+class Projected(AbstractMap):
+    """A map followed by the projection of its point on a constraint, such as weight clipping.
+
+    Args:
+        map: The map; for one whose state is more than its point, the constraint's lens starts at the state.
+        constraint: A `Box`, `Ball`, `SpectralBall` or one's own.
+    """
+
+    map: AbstractMap
+    constraint: AbstractConstraint
+
+    def init(self, point: PyTree) -> PyTree:
+        """That of the map, projected."""
+        return self.constraint.project(self.map.init(_tree.state_arrays(point)))
+
+    def point(self, state: PyTree) -> PyTree:
+        """That of the map."""
+        return self.map.point(state)
+
+    def __call__(self, x: PyTree) -> PyTree:
+        """One application, then the projection."""
+        return self.constraint.project(self.map(x))
+
+    def switches(self, x: PyTree) -> Float[Array, " k"]:
+        """Those of the map, and the boundary of the constraint at the image."""
+        return jnp.concatenate([self.map.switches(x), self.constraint.margins(self.map(x))])
+
+
+class WithAverage(NamedTuple):
+    """The state of a map with weight averaging: the map's own state, and the average of its points."""
+
+    state: PyTree
+    average: PyTree
+
+
+class Averaged(AbstractMap):
+    r"""A map with an exponential moving average beside it, :math:`\bar x \leftarrow \beta\bar x + (1-\beta)\,x` (EMA).
+
+    The average does not act back, so its own multipliers are all :math:`\beta`.
+
+    Args:
+        map: The map.
+        decay: The factor :math:`\beta`, a leaf.
+    """
+
+    map: AbstractMap
+    decay: Scalar = eqx.field(converter=_tree.real)
+
+    def init(self, point: PyTree) -> WithAverage:
+        """The map's state, with the point as average."""
+        point = _tree.state_arrays(point)
+        return WithAverage(self.map.init(point), point)
+
+    def point(self, state: WithAverage) -> PyTree:
+        """The average, which is what one evaluates."""
+        return state.average
+
+    def __call__(self, x: WithAverage) -> WithAverage:
+        """One application, then the average of its point."""
+        state = self.map(x.state)
+        gap = _tree.subtract(self.map.point(state), x.average)
+        return WithAverage(state, _tree.axpy(1 - self.decay, gap, x.average))
