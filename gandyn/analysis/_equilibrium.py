@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import lineax as lx
 import numpy as np
 import optimistix as optx
 from jaxtyping import Array, Float, PyTree, Scalar
@@ -37,18 +38,20 @@ def _equilibrium(system: AbstractSystem, guess: PyTree, solver: Any, max_steps: 
     moving, still = _tree.split(guess)
     solution = optx.root_find(_residual, solver, moving, (system, still), max_steps=max_steps, throw=False)
     state = _tree.merge(solution.value, still)
-    residual, start = _tree.norm(system.residual(state)), _tree.norm(system.residual(guess))
+    residual, pullback = jax.vjp(lambda y: _residual(y, (system, still)), solution.value)
+    size, slope, reach = _tree.norm(residual), _tree.norm(pullback(residual)[0]), 1 + _tree.norm(state)
     eps = _tree.eps(guess)
-    small = residual <= eps**0.5 * start + 10 * eps * (1 + _tree.norm(state))
-    finite = jnp.isfinite(residual) & _tree.finite(state)
-    result = worst((~finite, RESULTS.nonfinite), (~small, RESULTS.not_converged))
-    return Equilibrium(state, residual, first(result, RESULTS.successful), {"steps": solution.stats["num_steps"]})
+    # Within a Newton step's reach, which a local minimum of the residual is not, or zero to rounding.
+    small = (size**2 <= eps**0.5 * slope * reach) | (size <= 10 * eps * (1 + _tree.norm(guess)))
+    broken = ~(jnp.isfinite(size) & _tree.finite(state))
+    result = worst((broken, first(system.failure(state), RESULTS.nonfinite)), (~small, RESULTS.not_converged))
+    return Equilibrium(state, size, result, {"steps": solution.stats["num_steps"]})
 
 
 def default_solver(x: PyTree) -> Any:
-    """Levenberg–Marquardt with the tolerance that the state's type allows."""
+    """Powell's dogleg with the tolerance that the state's type allows, and with a solver for singular Jacobians."""
     tolerance = 100 * _tree.eps(x)
-    return optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
+    return optx.Dogleg(rtol=tolerance, atol=tolerance, linear_solver=lx.SVD())
 
 
 def equilibrium(
@@ -61,8 +64,8 @@ def equilibrium(
     Args:
         system: A flow or a map.
         guess: A state near the equilibrium.
-        solver: An optimistix root finder or least-squares solver; Levenberg–Marquardt if left out, which also
-            converges to points of a manifold of equilibria.
+        solver: An optimistix root finder or least-squares solver; Powell's dogleg if left out, which also converges to
+            points of a manifold of equilibria and to degenerate ones.
         max_steps: Steps after which to give up.
         throw: Raise if none is found.
 
