@@ -37,6 +37,7 @@ from .maps._extra import ExtraGradient, Lookahead, Optimistic, Past
 from .maps._gradient import AltGD, SimGD
 from .maps._implicit import Competitive, FollowTheRidge, Implicit, ProximalPoint
 from .maps._momentum import Momentum, Moving
+from .maps._optax import Optax, Optimised, Rule
 from .maps._runge_kutta import EULER, HEUN, MIDPOINT, RK4, RungeKutta, Tableau
 from .maps._wrap import Averaged, Iterated, Projected, WithAverage
 from .objectives import AbstractObjective
@@ -76,6 +77,8 @@ __all__ = [
     "Mixture",
     "Momentum",
     "Moving",
+    "Optax",
+    "Optimised",
     "Optimistic",
     "Past",
     "Penalised",
@@ -83,6 +86,7 @@ __all__ = [
     "Product",
     "Projected",
     "ProximalPoint",
+    "Rule",
     "RungeKutta",
     "SimGD",
     "SpectralBall",

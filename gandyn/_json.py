@@ -24,7 +24,7 @@ from .analysis._threshold import Threshold
 from .analysis._transient import Transient
 
 TYPES = {c.__name__: c for c in (Trajectory, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)}
-OUTCOMES = ("successful", "nonfinite", "max_steps", "not_converged", "not_stationary", "switching", "no_step", "no_crossing")
+OUTCOMES = ("successful", "nonfinite", "max_steps", "not_converged", "not_stationary", "switching", "no_step", "singular_rule", "no_crossing")
 _CLASSES = {**TYPES, "Players": Players}
 
 

@@ -102,6 +102,10 @@ class AbstractMap(AbstractSystem):
         """The point of the flow's phase space in a state of the map."""
         return state
 
+    def settle(self, state: PyTree) -> PyTree:
+        """The state with its clocks where training at rest takes them; asked for by the verbs on fixed points."""
+        return state
+
 
 class AbstractGame(AbstractFlow):
     r"""A game as a flow: each player descends its own loss, :math:`\dot x_i = -\nabla_{x_i} \ell_i(x)`.

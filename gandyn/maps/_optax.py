@@ -1,0 +1,147 @@
+"""Any optax optimiser as a training map, its moments part of the phase space and its numbers leaves."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PyTree, Scalar
+
+from .. import _tree
+from .._results import RESULTS, worst
+from .._system import AbstractFlow, AbstractMap
+
+
+class Rule(eqx.Module):
+    """An optax optimiser as a factory and its arguments: floats are leaves, everything else is static.
+
+    Args:
+        factory: A function that returns an `optax.GradientTransformation`, such as `optax.adam`.
+        numbers: Its keyword arguments.
+
+    Raises:
+        ValueError: An argument that the factory does not take.
+    """
+
+    factory: Callable = eqx.field(static=True)
+    numbers: dict[str, Scalar]
+    settings: tuple[tuple[str, Any], ...] = eqx.field(static=True)
+
+    def __init__(self, factory: Callable, **numbers: Any):
+        def is_number(value: Any) -> bool:
+            return isinstance(value, float | jax.Array | np.ndarray | np.generic)
+
+        self.factory = factory
+        self.numbers = {name: _tree.real(value) for name, value in numbers.items() if is_number(value)}
+        self.settings = tuple((name, value) for name, value in numbers.items() if not is_number(value))
+        try:
+            self.build()
+        except TypeError as error:
+            raise ValueError(
+                f"Rule: {getattr(factory, '__name__', factory)} does not take these arguments: {error}."
+            ) from error
+
+    def build(self) -> optax.GradientTransformation:
+        """The optimiser at the current numbers."""
+        return self.factory(**self.numbers, **dict(self.settings))
+
+
+class Optimised(NamedTuple):
+    """The state of a map made of optimisers: the point, and one optax state per player."""
+
+    point: PyTree
+    memory: tuple[Any, ...]
+
+
+class Optax(AbstractMap):
+    r"""A training step by optax optimisers, one per player, each given minus its part of the field as gradient.
+
+    Counters and flags are clocks, not coordinates: in iteration they are exact, and at a fixed point `settle` puts
+    them at their limit.
+
+    Args:
+        flow: The field.
+        factory: A function such as `optax.adam`, for every player; or a tuple like the state of one `Rule` each.
+        order: The players' names in the order in which they move; simultaneously if left out.
+        numbers: The factory's arguments, such as `learning_rate=1e-2, b1=0.5`; floats are leaves of `rules`.
+
+    Raises:
+        ValueError: An argument that the factory does not take, or a rule that is none.
+    """
+
+    flow: AbstractFlow
+    rules: Any
+    order: tuple[Any, ...] | None = eqx.field(static=True)
+
+    def __init__(self, flow: AbstractFlow, factory: Any, *, order: tuple[Any, ...] | None = None, **numbers: Any):
+        self.flow = flow
+        self.order = order
+        if isinstance(factory, Rule) or (isinstance(factory, tuple) and all(isinstance(rule, Rule) for rule in factory)):
+            if numbers:
+                raise ValueError(f"Optax: {sorted(numbers)} belong inside the rules: gd.Rule(optax.adam, learning_rate=1e-3).")
+            self.rules = factory
+        elif callable(factory):
+            self.rules = Rule(factory, **numbers)
+        else:
+            raise ValueError(f"Optax takes a factory such as optax.adam, or one gd.Rule per player; got {factory!r}.")
+
+    def _rule(self, i: int, count: int) -> optax.GradientTransformation:
+        if isinstance(self.rules, Rule):
+            return self.rules.build()
+        if len(self.rules) != count:
+            raise ValueError(f"Optax: {len(self.rules)} rules for {count} players; give one for all, or one each.")
+        return self.rules[i].build()
+
+    def init(self, point: PyTree) -> Optimised:
+        """The point with fresh optimisers, as training starts."""
+        point = _tree.state_arrays(point)
+        players = _tree.players(point)
+        return Optimised(point, tuple(self._rule(i, len(players)).init(player) for i, player in enumerate(players)))
+
+    def point(self, state: Optimised) -> PyTree:
+        """The point."""
+        return state.point
+
+    def __call__(self, x: Optimised) -> Optimised:
+        """One update of every player."""
+        names = _tree.player_names(x.point)
+        if self.order is None:
+            return self._move(x, list(range(len(names))))
+        if set(self.order) != set(names):
+            raise ValueError(f"Optax: order={self.order} must name each of the players {names}.")
+        for name in self.order:
+            x = self._move(x, [names.index(name)])
+        return x
+
+    def _move(self, x: Optimised, moving: list[int]) -> Optimised:
+        parts, field = _tree.players(x.point), _tree.players(self.flow(x.point))
+        memory = list(x.memory)
+        for i in moving:
+            descent = jax.tree.map(jnp.negative, field[i])
+            updates, memory[i] = self._rule(i, len(parts)).update(descent, x.memory[i], parts[i])
+            parts[i] = jax.tree.map(lambda p, u: p + u.astype(p.dtype), parts[i], updates)
+            memory[i] = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.asarray(old).dtype), memory[i], x.memory[i])
+        return Optimised(_tree.with_players(x.point, parts), tuple(memory))
+
+    def settle(self, x: Optimised) -> Optimised:
+        """The state that training at rest ends in: flags settled by a few steps at the point, counters at their maximum."""
+
+        def rest(state: Optimised, _: None) -> tuple[Optimised, None]:
+            return Optimised(x.point, self(state).memory), None
+
+        def saturate(leaf: Array) -> Array:
+            return jnp.full_like(leaf, jnp.iinfo(leaf.dtype).max) if jnp.issubdtype(leaf.dtype, jnp.integer) else leaf
+
+        settled = jax.lax.scan(rest, x, length=8)[0]
+        return Optimised(x.point, jax.tree.map(saturate, settled.memory))
+
+    def failure(self, x: Optimised) -> RESULTS:
+        """A preconditioner that is singular at rest, such as Adam's with `eps_root = 0`."""
+        return worst((_tree.finite(self.flow(x.point)), RESULTS.singular_rule), (~_tree.finite(self(x)), RESULTS.nonfinite))
+
+    def switches(self, x: Optimised) -> Float[Array, " k"]:
+        """Those of the flow."""
+        return self.flow.switches(x.point)
