@@ -14,6 +14,7 @@ ROOMS = (
     "_tree",
     "_results",
     "objectives",
+    "_constraint",
     "_system",
     "_evolve",
     "_integrate",
@@ -34,7 +35,7 @@ STRANGERS = ("games", "fields", "maps")
 GUESTS = ("claims", "cli")
 
 # What only some rooms may import.
-RESERVED = {"matplotlib": ("plot", "report"), "diffrax": ("_integrate",)}
+RESERVED = {"matplotlib": ("plot", "report"), "diffrax": ("_integrate",), "optax": ("maps",)}
 FORBIDDEN = ("jax._src", "equinox.internal")
 
 # The rooms whose functions may import, and why.
