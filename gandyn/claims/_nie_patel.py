@@ -233,7 +233,8 @@ NP04 = Claim(
     key="NP04",
     source=NIE_PATEL,
     title="JARE takes the phase factor to zero and the conditioning factor to one",
-    formula=r"\zeta = 0 \iff \gamma \ge \gamma_c = \frac{4-\sigma^4}{2\sigma^2};\quad "
+    formula=r"\zeta = \frac{\sqrt{\max(0, 4-\sigma^4-2\sigma^2\gamma)}}{\sigma^2+\gamma},\quad "
+    r"\gamma_c = \frac{4-\sigma^4}{2\sigma^2}:\ \lambda = -\frac{4+\sigma^4}{8\sigma^2}\text{ twice};\quad "
     r"\tau = \frac{\gamma+\beta^2+r}{\gamma+\beta^2-r},\ r = \sqrt{\max(0, \beta^4+2\beta^2\gamma-4)}",
     predict=_predict_factors,
     compute=_compute_factors,
