@@ -13,6 +13,7 @@ from .analysis._sweep import Sweep, sweep
 from .analysis._threshold import Threshold, critical_step, threshold
 from .analysis._transient import Transient, transient
 from .fields._adjust import SymplecticAdjustment, TimeScaled
+from .fields._constrained import Constrained
 from .fields._norm import FieldNorm, consensus, jare, nagarajan_kolter
 from .games._composite import Convolution, Mixture, Product
 from .games._gan import GAN, network
@@ -61,6 +62,7 @@ __all__ = [
     "Ball",
     "Box",
     "Competitive",
+    "Constrained",
     "Convolution",
     "Discrete",
     "Equilibria",
