@@ -100,12 +100,15 @@ class Convolution(AbstractMeasure):
         if not (isinstance(a, Gaussian) and isinstance(b, Gaussian)):
             return None
         rank = max(a.covariance.ndim, b.covariance.ndim)
-        eye = jnp.eye(a.mean.size, dtype=a.mean.dtype)
-        total = [
-            c if c.ndim == rank else (c * jnp.ones(a.mean.shape, c.dtype) if rank == 1 else c * eye)
-            for c in (a.covariance, b.covariance)
-        ]
-        return Gaussian(a.mean + b.mean, total[0] + total[1], max(a.order or 0, b.order or 0) or None)
+
+        def raised(c: Array) -> Array:
+            if c.ndim == rank:
+                return c
+            variances = jnp.broadcast_to(c, a.mean.shape)
+            return variances if rank == 1 else jnp.diag(variances)
+
+        total = raised(a.covariance) + raised(b.covariance)
+        return Gaussian(a.mean + b.mean, total, max(a.order or 0, b.order or 0) or None)
 
     @property
     def points(self) -> Float[Array, "n ..."]:

@@ -38,6 +38,7 @@ def _cubature(order: int, dimension: int) -> tuple[np.ndarray, np.ndarray]:
 
 _GAUSS_HERMITE_DIMENSIONS = 3
 _LARGEST_RULE = 2**20
+_LARGEST_HERMITE = 300  # NumPy's nodes of higher orders overflow.
 
 
 class Uniform(AbstractMeasure):
@@ -80,8 +81,10 @@ class Uniform(AbstractMeasure):
         return jnp.asarray(_tensor_rule(np.polynomial.legendre.leggauss, self.order, max(self.low.size, 1))[1], self.low.dtype)
 
     def companion(self) -> AbstractMeasure:
-        """The same law with half as many nodes again."""
-        return Uniform(self.low, self.high, self.order * 3 // 2 + 1)
+        """The same law with half as many nodes again, or with fewer where those are too many."""
+        finer = self.order * 3 // 2 + 1
+        fits = finer ** max(self.low.size, 1) <= _LARGEST_RULE
+        return Uniform(self.low, self.high, finer if fits else self.order * 2 // 3)
 
 
 class Gaussian(AbstractMeasure):
@@ -112,10 +115,11 @@ class Gaussian(AbstractMeasure):
                 f"Gaussian: a mean of shape {m.shape} goes with a covariance that is a scalar, {m.shape} or "
                 f"{(m.size, m.size)}; got {c.shape}."
             )
-        if self.order is not None and (self.order < 1 or (self._cubature and self.order not in (2, 3))):
+        if self.order is not None and not self._has_rule(self.order):
             raise ValueError(
-                f"Gaussian: no rule of order {self.order} in {m.size} dimensions; beyond {_GAUSS_HERMITE_DIMENSIONS} "
-                "take order 2 or 3, or pass samples as Discrete(points)."
+                f"Gaussian: no rule of order {self.order} in {m.size} dimensions. Take order 2 or 3 beyond "
+                f"{_GAUSS_HERMITE_DIMENSIONS} dimensions and 1 to {_LARGEST_HERMITE} below, with at most 2^20 nodes, or "
+                "pass samples as Discrete(points)."
             )
         if _tree.concrete(c):
             self._check_covariance(np.asarray(c))
@@ -138,6 +142,11 @@ class Gaussian(AbstractMeasure):
     def _cubature(self) -> bool:
         return self.mean.size > _GAUSS_HERMITE_DIMENSIONS
 
+    def _has_rule(self, order: int) -> bool:
+        if self._cubature:
+            return order in (2, 3)
+        return 1 <= order <= _LARGEST_HERMITE and order**self.mean.size <= _LARGEST_RULE
+
     def _rule(self) -> tuple[np.ndarray, np.ndarray]:
         if self._cubature:
             return _cubature(self.order or 2, self.mean.size)
@@ -159,7 +168,9 @@ class Gaussian(AbstractMeasure):
         return jnp.asarray(self._rule()[1], self.mean.dtype)
 
     def companion(self) -> AbstractMeasure:
-        """The same law under a finer rule; in high dimension the other one of the two cubatures."""
+        """The same law under a finer rule, or a coarser one where that is too large; the other one of two cubatures."""
         if self._cubature:
             return Gaussian(self.mean, self.covariance, 3 if (self.order or 2) == 2 else 2)
-        return Gaussian(self.mean, self.covariance, (self.order or 20) * 3 // 2 + 1)
+        order = self.order or 20
+        finer = order * 3 // 2 + 1
+        return Gaussian(self.mean, self.covariance, finer if self._has_rule(finer) else order * 2 // 3)
