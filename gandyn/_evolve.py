@@ -1,5 +1,6 @@
 """Orbits of maps, and the trajectory that every orbit and every solution is."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -42,12 +43,24 @@ def _everything(x: PyTree) -> PyTree:
 S = TypeVar("S", bound=AbstractSystem)
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _image(arrays: PyTree, leaves: tuple[Any, ...], structure: Any, x: PyTree) -> PyTree:
+    return eqx.combine(arrays, jax.tree.unflatten(structure, leaves))(x)
+
+
+def _image_shape(system: AbstractSystem, x: PyTree) -> PyTree:
+    """The structure and shapes of the image; traced once for each system and state of one structure."""
+    arrays, rest = eqx.partition(system, eqx.is_array)
+    leaves, structure = jax.tree.flatten(rest)
+    return _image.eval_shape(arrays, tuple(leaves), structure, x)
+
+
 def check_state(system: AbstractSystem, x: PyTree) -> None:
     """Refuse a state that the system does not map into its own structure, or that is not finite."""
     if _tree.concrete(x) and not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(_tree.split(x)[0])):
         raise ValueError(f"The state has a non-finite entry: {eqx.tree_pformat(x, short_arrays=False)}.")
     try:
-        image = jax.eval_shape(system, x)
+        image = _image_shape(system, x)
     except (TypeError, AttributeError, IndexError) as error:
         raise ValueError(
             f"{type(system).__name__} cannot be evaluated on the state {_tree.describe(x)}: {error}. "
