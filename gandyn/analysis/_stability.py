@@ -41,26 +41,31 @@ class Stability(eqx.Module):
         return jnp.take_along_axis(self.exponents, index, axis=-1)[..., 0]
 
     @property
+    @eqx.filter_jit
     def growth(self) -> Float[Array, "*b"]:
         """The largest real part of an exponent."""
         return self._leading().real
 
     @property
+    @eqx.filter_jit
     def rotation(self) -> Float[Array, "*b"]:
         """The angular speed of the leading mode."""
         return jnp.abs(self._leading().imag)
 
     @property
+    @eqx.filter_jit
     def rate(self) -> Float[Array, "*b"]:
         """The factor by which errors shrink (or grow) per unit time or per application: exp(growth)."""
         return jnp.exp(self.growth)
 
     @property
+    @eqx.filter_jit
     def error(self) -> Float[Array, "*b"]:
         """By how much the growth may be too small."""
         return jnp.where(jnp.isinf(self.growth) & jnp.isinf(self.bound), 0.0, self.bound - self.growth)
 
     @property
+    @eqx.filter_jit
     def code(self) -> Int[Array, "*b"]:
         """The verdict as a number: 0 stable, 1 unstable, 2 marginal, 3 undecided, 4 failed."""
         failed = self.result != RESULTS.successful
@@ -76,6 +81,7 @@ class Stability(eqx.Module):
         return VERDICTS[int(codes)] if codes.ndim == 0 else np.array(VERDICTS)[codes]
 
     @property
+    @eqx.filter_jit
     def zeta(self) -> Float[Array, "*b"]:
         r"""The phase factor :math:`\max_i |{\rm Im}\,\lambda_i / {\rm Re}\,\lambda_i|` (Nie and Patel, 2019)."""
         real, imaginary = jnp.abs(self.eigenvalues.real), jnp.abs(self.eigenvalues.imag)
@@ -83,6 +89,7 @@ class Stability(eqx.Module):
         return jnp.max(jnp.where((real == 0) & (imaginary > 0), jnp.inf, ratio), axis=-1)
 
     @property
+    @eqx.filter_jit
     def tau(self) -> Float[Array, "*b"]:
         r"""The conditioning factor :math:`\max_i|\lambda_i| / \min_i|\lambda_i|` (Nie and Patel, 2019)."""
         modulus = jnp.abs(self.eigenvalues)
