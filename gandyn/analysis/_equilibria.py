@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree, Scalar
+from scipy.stats import qmc
 
 from .. import _tree
 from .._evolve import prepare
@@ -81,8 +82,6 @@ def equilibria(
     Raises:
         ValueError: Corners of different structure, or a lower one not below the upper one.
     """
-    from scipy.stats import qmc  # here, because it takes longer to import than JAX does
-
     system, low = prepare(system, box[0])
     high = _tree.state_arrays(box[1])
     _tree.check_like(high, low, "The box has an upper corner")
