@@ -37,13 +37,12 @@ class GAN(AbstractGame):
     noise: AbstractMeasure | None = None
 
     def __check_init__(self):
-        for name, kind in (("real", AbstractMeasure), ("latent", AbstractMeasure), ("objective", AbstractObjective)):
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(
-                    f"GAN: {name} must be a {kind.__name__.removeprefix('Abstract').lower()}, such as "
-                    f"{'gd.objectives.minimax' if name == 'objective' else 'gd.Gaussian(0.0, 1.0)'}; "
-                    f"got {getattr(self, name)!r}."
-                )
+        if not isinstance(self.objective, AbstractObjective):
+            raise ValueError(f"GAN: objective must be one of gd.objectives, such as minimax; got {self.objective!r}.")
+        laws = {"real": self.real, "latent": self.latent, **({} if self.noise is None else {"noise": self.noise})}
+        for name, law in laws.items():
+            if not isinstance(law, AbstractMeasure):
+                raise ValueError(f"GAN: {name} must be a measure, such as gd.Gaussian(0.0, 1.0); got {law!r}.")
 
     @property
     def data(self) -> AbstractMeasure:
