@@ -61,29 +61,52 @@ def _changes(values: np.ndarray, codes: np.ndarray) -> list[tuple[float, float, 
     return [(values[i], values[i + 1], int(codes[i]), int(codes[i + 1])) for i in jumps]
 
 
+def _edge(codes_at: Callable, a: float, b: float, code: int, eps: float) -> tuple[float, int]:
+    """Where going from `a` to `b` the verdict first is another one than `code`, to rounding, and which one."""
+    smallest = eps * abs(b - a)
+    while True:
+        grid = np.linspace(a, b, _SAMPLES)
+        codes = codes_at(grid)
+        codes[0] = code
+        others = np.flatnonzero(codes != code)
+        i = int(others[0]) if others.size else _SAMPLES - 1
+        done = abs(b - a) <= 4 * eps * max(abs(a), abs(b), smallest) or (grid[i - 1], grid[i]) in ((a, b), (a, a))
+        a, b = grid[i - 1], grid[i]
+        if done:
+            return (a + b) / 2, int(codes[i])
+
+
+def _near(value: float, eps: float, width: float) -> float:
+    return max(eps**0.5 * abs(value), eps**0.75 * width)
+
+
 def _crossings(codes_at: Callable[[np.ndarray], np.ndarray], low: float, high: float, eps: float) -> list[tuple]:
-    """Every change of the verdict, each bracket refined by the same compiled call until it is one rounding wide."""
-    found: list[tuple] = []
-    pending: list[tuple] = [(low, high, None)]
-    while pending:
-        a, b, known = pending.pop()
-        grid = _grid(a, b)
-        changes = _changes(grid, codes_at(grid))
-        for left, right, before, after in changes:
-            narrow = right - left <= 4 * eps * max(abs(left), abs(right))
-            if narrow or (left, right) == known or right - left >= b - a:
-                found.append(((left + right) / 2, before, after))
-            else:
-                pending.append((left, right, (left, right)))
-    return sorted(found)
+    """Every change of the verdict that the samples show, refined by the same compiled call.
+
+    A band without a verdict is bridged where it is as narrow as rounding makes it, and has two edges where it is wide.
+    """
+    found = []
+    grid = _grid(low, high)
+    for left, right, before, after in _changes(grid, codes_at(grid)):
+        value, code = _edge(codes_at, left, right, before, eps)
+        if code in _DECIDED:
+            found.append((value, before, code))
+            before = code
+        if before == after:
+            continue
+        last, inner = _edge(codes_at, right, value, after, eps)
+        if last - value <= _near(value, eps, high - low):
+            found.append(((value + last) / 2, before, after))
+        else:
+            found += [(value, before, code)] * (code != before) + [(last, inner, after)]
+    return found
 
 
 def _merged(crossings: list[tuple], eps: float, width: float) -> list[tuple]:
     """Crossings that rounding has split at a band of marginal verdicts, put together again."""
     merged: list[tuple] = []
     for value, before, after in crossings:
-        near = max(eps**0.5 * abs(value), eps**0.75 * width)
-        if merged and abs(value - merged[-1][0]) <= near and merged[-1][2] == before:
+        if merged and abs(value - merged[-1][0]) <= _near(value, eps, width) and merged[-1][2] == before:
             last = merged.pop()
             if last[1] != after:
                 merged.append(((last[0] + value) / 2, last[1], after))
@@ -105,7 +128,8 @@ def threshold(
 
     The equilibrium is solved for again at each value. The bracket is sampled at 129 values (geometrically where its
     ends are positive and more than a decade apart) and each change of the verdict is refined to rounding; two changes
-    between neighbouring samples are missed.
+    between neighbouring samples may be missed. Between two verdicts there may be a band without one (undecided, or no
+    equilibrium): both of its edges are reported unless it is as narrow as rounding makes it.
 
     Args:
         system: A flow or a map.
@@ -131,7 +155,7 @@ def threshold(
     solver, eps = solver or default_solver(guess), _tree.eps(guess)
 
     def codes_at(values: np.ndarray) -> np.ndarray:
-        return np.asarray(_codes(system, original, guess, solver, _tree.real(values)))
+        return np.array(_codes(system, original, guess, solver, _tree.real(values)))
 
     crossings = _merged(_crossings(codes_at, low, high, eps), eps, high - low)
     values = _tree.real(np.array([value for value, _, _ in crossings], dtype=float))

@@ -123,7 +123,7 @@ def transient(
         system: A flow or a map.
         x: An equilibrium of it.
         horizon: How long to follow perturbations: a time, or a number of applications of a map; by default five times
-            the slowest time scale of the spectrum.
+            the slowest time scale of the spectrum, and of a map one for each dimension at least.
         points: Times, and points of the complex plane along each axis.
         throw: Raise if the Jacobian is not finite.
 
@@ -138,12 +138,13 @@ def transient(
     matrix = eqx.filter_jit(jacobian)(system, x)
     result = worst((~jnp.all(jnp.isfinite(matrix)), RESULTS.nonfinite))
     check(result, throw, "transient: ")
-    matrix = jnp.nan_to_num(matrix)
+    known = jnp.where(jnp.all(jnp.isfinite(matrix)), 1.0, jnp.nan).astype(matrix.dtype)
+    matrix = jnp.where(jnp.isfinite(matrix), matrix, 0.0)
     values = np.asarray(eigenvalues(matrix))
     dense = np.asarray(matrix)
     growths = np.log(np.maximum(np.abs(values), 1e-300)) if discrete else np.real(values)
     slowest = np.min(np.abs(growths[np.abs(growths) > 1e-12]), initial=np.inf)
-    end = horizon or (5 / slowest if np.isfinite(slowest) else 10.0)
+    end = horizon or max(5 / slowest if np.isfinite(slowest) else 10.0, float(values.size) if discrete else 0.0)
     ts = jnp.arange(max(2, min(int(end), 10_000)) + 1.0) if discrete else jnp.linspace(0.0, end, points)
     size = float(np.linalg.norm(dense, 2))
     start = np.log(max(size, 1e-300)) if discrete else np.linalg.eigvalsh((dense + dense.T) / 2)[-1]
@@ -151,12 +152,12 @@ def transient(
     grid = jnp.asarray(_window(values, size, points))
     return Transient(
         ts=ts,
-        gain=_gain(matrix, ts, discrete),
-        abscissa=_tree.real(start),
-        distance=_tree.real(_distance(dense, values, discrete)),
-        departure=_tree.real(departure),
-        eigenvalues=jnp.asarray(values),
+        gain=known * _gain(matrix, ts, discrete),
+        abscissa=known * _tree.real(start),
+        distance=known * _tree.real(_distance(dense, values, discrete)),
+        departure=known * _tree.real(departure),
+        eigenvalues=known * jnp.asarray(values),
         grid=grid,
-        resolvent=_resolvent(matrix, grid),
+        resolvent=known * _resolvent(matrix, grid),
         result=result,
     )
