@@ -148,7 +148,7 @@ def transient(
     ts = jnp.arange(max(2, min(int(end), 10_000)) + 1.0) if discrete else jnp.linspace(0.0, end, points)
     size = float(np.linalg.norm(dense, 2))
     start = np.log(max(size, 1e-300)) if discrete else np.linalg.eigvalsh((dense + dense.T) / 2)[-1]
-    departure = np.sqrt(max(np.linalg.norm(dense) ** 2 - np.sum(np.abs(values) ** 2), 0.0))
+    departure = np.linalg.norm(np.triu(scipy.linalg.schur(dense, output="complex")[0], 1))
     grid = jnp.asarray(_window(values, size, points))
     return Transient(
         ts=ts,
