@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree, Scalar, ScalarLike
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 import gandyn as gd
 
@@ -36,7 +36,7 @@ def _rate(gamma: float, h: float) -> dict[str, Any]:
 
 def _rate_computed(gamma: float, h: float) -> dict[str, Any]:
     game = penalised(gamma)
-    best = brentq(lambda step: float(_slope_of_growth(game, np.asarray(step))), 0.01, 4.0, xtol=1e-14)
+    best = root_scalar(lambda step: float(_slope_of_growth(game, np.asarray(step))), bracket=(0.01, 4.0), xtol=1e-14).root
     return {
         "rate": gd.stability(gd.SimGD(game, h), ORIGIN).rate,
         "best step": best,
@@ -49,12 +49,13 @@ def _draw_rate(rng: np.random.Generator) -> dict[str, float]:
 
 
 def _figure_rate(ax: Any) -> None:
-    axes = {
-        "gamma": (lambda step: step.flow.weight, np.linspace(0.01, 3.0, 151)),
-        "h": (lambda step: step.h, np.linspace(0.02, 5.0, 151)),
-    }
-    chart = gd.sweep(at_origin, gd.SimGD(penalised(1.0), 1.0), axes, progress=False)
-    gamma = axes["gamma"][1]
+    gamma, h = np.linspace(0.01, 3.0, 151), np.linspace(0.02, 5.0, 151)
+    chart = gd.sweep(
+        at_origin,
+        gd.SimGD(penalised(1.0), 1.0),
+        {"gamma": (lambda step: step.flow.weight, gamma), "h": (lambda step: step.h, h)},
+        progress=False,
+    )
     root = np.sqrt(np.maximum(gamma**2 / 4 - SLOPE**2, 0))
     critical = np.where(gamma < 2 * SLOPE, gamma / SLOPE**2, 2 / (gamma / 2 + root))
     gd.plot.chart(chart, curves={"closed form": (gamma, critical)}, ax=ax)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import ScalarLike
 from scipy.integrate import quad
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 import gandyn as gd
 
@@ -38,7 +38,7 @@ def _collision(family: Callable[[float], gd.AbstractFlow], low: float, high: flo
         first, second = np.asarray(gd.stability(family(value), ORIGIN).eigenvalues)
         return ((first - second) ** 2).real
 
-    return brentq(discriminant, low, high, xtol=1e-14)
+    return root_scalar(discriminant, bracket=(low, high), xtol=1e-14).root
 
 
 def _noisy(sigma: ScalarLike) -> gd.AbstractGame:
@@ -117,13 +117,13 @@ def _blur(there: gd.Stability, h: float) -> float:
     """How far the growth's error can move a critical step h of SimGD: the error over the growth's slope in h."""
     multipliers = np.asarray(there.eigenvalues)
     leading = multipliers[np.argmax(np.abs(multipliers))]
-    return float(there.error) * float(h) / abs(((leading - 1) / leading).real)
+    return float(there.error) * h / abs(((leading - 1) / leading).real)
 
 
 def _penalty_computed(gamma: float, theta: float, psi: float) -> dict[str, Any]:
     game = penalised(gamma)
     flow = gd.stability(game, ORIGIN)
-    euler = gd.critical_step(gd.SimGD(game, 0.1), ORIGIN).value
+    euler = float(gd.critical_step(gd.SimGD(game, 0.1), ORIGIN).value)
     there = gd.stability(gd.SimGD(game, euler), ORIGIN)
     blur = _blur(there, euler)
     alternating = critical_step_by_search(gd.AltGD(game, 0.1, order=IN_TURN))
