@@ -37,6 +37,7 @@ from .games._quadrature import Gaussian, Uniform
 from .maps._extra import ExtraGradient, Lookahead, Optimistic, Past
 from .maps._gradient import AltGD, SimGD
 from .maps._implicit import Competitive, FollowTheRidge, Implicit, ProximalPoint
+from .maps._modified import Modified
 from .maps._momentum import Momentum, Moving
 from .maps._optax import Optax, Optimised, Rule
 from .maps._runge_kutta import EULER, HEUN, MIDPOINT, RK4, RungeKutta, Tableau
@@ -77,6 +78,7 @@ __all__ = [
     "Lookahead",
     "Manifold",
     "Mixture",
+    "Modified",
     "Momentum",
     "Moving",
     "Optax",
