@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PyTree, ScalarLike
 
 from . import _tree
 from ._evolve import Trajectory, prepare
-from ._results import RESULTS, check, first, worst
+from ._results import RESULTS, check, worst
 from ._system import AbstractFlow
 
 
@@ -41,12 +41,13 @@ def _integrate(
         progress_meter=progress,
         throw=False,
     )
-    full = worst((solution.result == diffrax.RESULTS.max_steps_reached, RESULTS.max_steps))
-    broken = worst(
+    result = worst(
+        (~_tree.finite(flow(x)), RESULTS.nonfinite),
+        (solution.result == diffrax.RESULTS.max_steps_reached, RESULTS.max_steps),
         (~_tree.finite(solution.ys), RESULTS.nonfinite),
         (solution.result != diffrax.RESULTS.successful, RESULTS.nonfinite),
     )
-    return Trajectory(jnp.asarray(solution.ts), solution.ys, first(full, broken), solution.stats)
+    return Trajectory(jnp.asarray(solution.ts), solution.ys, result, solution.stats)
 
 
 def integrate(

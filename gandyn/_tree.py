@@ -171,7 +171,7 @@ def check_like(x: PyTree, y: PyTree, what: str) -> None:
 
 def describe(x: PyTree) -> str:
     """A state's structure and shapes in one line."""
-    return eqx.tree_pformat(x, short_arrays=True).replace("\n", "").replace("  ", "")
+    return eqx.tree_pformat(x, short_arrays=True, struct_as_array=True).replace("\n", "").replace("  ", "")
 
 
 def numbers(x: PyTree) -> str:

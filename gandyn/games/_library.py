@@ -32,7 +32,7 @@ def _lift(parameters: tuple[Array, Array], z: Array) -> Array:
 
 
 def _linear(w: Array, x: Array) -> Scalar:
-    return jnp.sum(w * x)
+    return jnp.vdot(w, x)
 
 
 def _square(w: Array, x: Array) -> Scalar:
