@@ -30,6 +30,7 @@ def over(game: gd.GAN, low: float, high: float) -> gd.GAN:
 
 
 def draw_interval(rng: np.random.Generator) -> dict[str, float]:
+    """A random interval around zero."""
     return {"low": float(rng.uniform(-1.2, -0.5)), "high": float(rng.uniform(0.5, 1.2))}
 
 
@@ -76,7 +77,7 @@ def _predict_centre(low: float, high: float, a: float, w: float) -> dict[str, An
     second = moment(2, low, high)
     return {
         "eigenvalues": quadratic_roots(0.0, 4 * second**2),
-        "period": np.pi / second,
+        "linear period": np.pi / second,
         "field": np.array([second * (1 - a**2), 2 * second * w * a]),
         "verdict": "marginal",
         "kind": "centre",
@@ -89,7 +90,7 @@ def _compute_centre(low: float, high: float, a: float, w: float) -> dict[str, An
     velocity = game(gd.Players(jnp.asarray(a), jnp.asarray(w)))
     return {
         "eigenvalues": found.eigenvalues,
-        "period": 2 * np.pi / found.rotation,
+        "linear period": 2 * np.pi / found.rotation,
         "field": np.array([velocity.discriminator, velocity.generator]),
         "verdict": found.verdict,
         "kind": found.kind,
@@ -109,7 +110,7 @@ NK06 = Claim(
     published=(
         {
             "eigenvalues": np.array([-0.666666666667j, 0.666666666667j]),
-            "period": 9.42477796077,
+            "linear period": 9.42477796077,
             "field": np.array([-0.146666666667, 0.24]),
         },
     ),
