@@ -8,6 +8,7 @@ from ._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Pl
 from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._linear import blocks, linearize
+from .analysis._noise import Stationary, diffuse, stationary
 from .analysis._stability import Stability, stability
 from .analysis._sweep import Sweep, sweep
 from .analysis._threshold import Threshold, critical_step, threshold
@@ -17,6 +18,7 @@ from .fields._constrained import Constrained
 from .fields._norm import FieldNorm, consensus, jare, nagarajan_kolter
 from .games._composite import Convolution, Mixture, Product
 from .games._gan import GAN, network
+from .games._inner import Unrolled
 from .games._measure import AbstractMeasure, Discrete
 from .games._noise import instance_noise
 from .games._penalty import (
@@ -40,6 +42,7 @@ from .maps._implicit import Competitive, FollowTheRidge, Implicit, ProximalPoint
 from .maps._modified import Modified
 from .maps._momentum import Momentum, Moving
 from .maps._optax import Optax, Optimised, Rule
+from .maps._random import Drawn, Minibatch, Random
 from .maps._runge_kutta import EULER, HEUN, MIDPOINT, RK4, RungeKutta, Tableau
 from .maps._wrap import Averaged, Iterated, Projected, WithAverage
 from .objectives import AbstractObjective
@@ -66,6 +69,7 @@ __all__ = [
     "Constrained",
     "Convolution",
     "Discrete",
+    "Drawn",
     "Equilibria",
     "Equilibrium",
     "ExtraGradient",
@@ -77,6 +81,7 @@ __all__ = [
     "Iterated",
     "Lookahead",
     "Manifold",
+    "Minibatch",
     "Mixture",
     "Modified",
     "Momentum",
@@ -90,11 +95,13 @@ __all__ = [
     "Product",
     "Projected",
     "ProximalPoint",
+    "Random",
     "Rule",
     "RungeKutta",
     "SimGD",
     "SpectralBall",
     "Stability",
+    "Stationary",
     "Sweep",
     "SymplecticAdjustment",
     "Tableau",
@@ -103,10 +110,12 @@ __all__ = [
     "Trajectory",
     "Transient",
     "Uniform",
+    "Unrolled",
     "WithAverage",
     "blocks",
     "consensus",
     "critical_step",
+    "diffuse",
     "equilibria",
     "equilibrium",
     "games",
@@ -132,6 +141,7 @@ __all__ = [
     "r2",
     "save",
     "stability",
+    "stationary",
     "sweep",
     "threshold",
     "transient",

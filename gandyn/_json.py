@@ -24,7 +24,18 @@ from .analysis._threshold import Threshold
 from .analysis._transient import Transient
 
 TYPES = {c.__name__: c for c in (Trajectory, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)}
-OUTCOMES = ("successful", "nonfinite", "max_steps", "not_converged", "not_stationary", "switching", "no_step", "singular_rule", "no_crossing")
+OUTCOMES = (
+    "successful",
+    "nonfinite",
+    "max_steps",
+    "not_converged",
+    "not_stationary",
+    "switching",
+    "no_step",
+    "singular_rule",
+    "not_stable",
+    "no_crossing",
+)
 _CLASSES = {**TYPES, "Players": Players}
 
 
@@ -47,8 +58,8 @@ def encode(value: Any, where: str) -> Any:
     if type(value) is dict:
         items = [[encode(key, where), encode(item, f"{where}[{key!r}]")] for key, item in value.items()]
         return {"kind": "dict", "items": items}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        fields = {name: encode(item, f"{where}.{name}") for name, item in zip(value._fields, value, strict=True)}
+    if isinstance(value, tuple) and (names := getattr(value, "_fields", None)):
+        fields = {name: encode(item, f"{where}.{name}") for name, item in zip(names, value, strict=True)}
         return {"kind": "namedtuple", "type": _class_name(type(value)), "fields": fields}
     if isinstance(value, eqx.Module):
         return {"kind": "module", "type": _class_name(type(value)), "fields": encode_fields(value, where)}

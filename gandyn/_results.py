@@ -35,6 +35,7 @@ class RESULTS(eqx.Enumeration):
         "The optimiser's step has no derivative at rest: its preconditioner is the square root of a second moment that is "
         "zero there. Pass a positive `eps_root` (optax.adam(..., eps_root=1e-8)), or study it by `iterate`."
     )
+    not_stable = "The mean square grows, so that there is no stationary covariance. Use a smaller step size or larger batches."
     no_crossing = "The verdict does not change within the bracket. Widen the bracket, or look at `stability` at both ends."
 
 

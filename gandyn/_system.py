@@ -102,6 +102,10 @@ class AbstractMap(AbstractSystem):
         """The point of the flow's phase space in a state of the map."""
         return state
 
+    def parts(self, state: PyTree) -> tuple["AbstractMap", ...]:
+        """Maps that make up this one when applied in turn: one for each player's move of a method that alternates."""
+        return (self,)
+
     def settle(self, state: PyTree) -> PyTree:
         """The state with its clocks where training at rest takes them; asked for by the verbs on fixed points."""
         return state

@@ -3,11 +3,12 @@
 import functools
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from .. import _tree
-from ._measure import AbstractMeasure, check_weights
+from ._measure import AbstractMeasure, Discrete, check_weights
 from ._quadrature import Gaussian
 
 
@@ -44,6 +45,13 @@ class Mixture(AbstractMeasure):
         """The components' weights times their proportions."""
         return jnp.concatenate([p * component.weights for p, component in zip(self.proportions, self.components, strict=True)])
 
+    def sample(self, key: Key[Array, ""], count: int) -> Discrete:
+        """Independent points: a component by its proportion, then a point of it."""
+        choice, *keys = jax.random.split(key, len(self.components) + 1)
+        drawn = jnp.stack([c.sample(k, count).points for c, k in zip(self.components, keys, strict=True)])
+        which = jax.random.choice(choice, len(self.components), (count,), p=self.proportions)
+        return Discrete(jax.vmap(lambda i, j: drawn[i, j])(which, jnp.arange(count)))
+
 
 def _pair_weights(a: Array, b: Array) -> Array:
     return (a[:, None] * b[None, :]).reshape(-1)
@@ -77,6 +85,12 @@ class Product(AbstractMeasure):
     def weights(self) -> Float[Array, " n"]:
         """Products of the factors' weights."""
         return functools.reduce(_pair_weights, [factor.weights for factor in self.factors])
+
+    def sample(self, key: Key[Array, ""], count: int) -> Discrete:
+        """Independent points of every factor, side by side."""
+        keys = jax.random.split(key, len(self.factors))
+        drawn = [factor.sample(k, count).points.reshape(count, -1) for factor, k in zip(self.factors, keys, strict=True)]
+        return Discrete(jnp.concatenate(drawn, axis=1))
 
 
 class Convolution(AbstractMeasure):
@@ -124,3 +138,8 @@ class Convolution(AbstractMeasure):
         """Products of both weights."""
         gaussian = self._gaussian()
         return gaussian.weights if gaussian is not None else _pair_weights(self.first.weights, self.second.weights)
+
+    def sample(self, key: Key[Array, ""], count: int) -> Discrete:
+        """Sums of independent points of both."""
+        one, two = jax.random.split(key)
+        return Discrete(self.first.sample(one, count).points + self.second.sample(two, count).points)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from .. import _tree
 
@@ -36,6 +36,10 @@ class AbstractMeasure(eqx.Module):
             return node is not self and isinstance(node, AbstractMeasure)
 
         return jax.tree.map(lambda node: node.companion() if is_part(node) else node, self, is_leaf=is_part)
+
+    def sample(self, key: Key[Array, ""], count: int) -> "Discrete":
+        """Independent points of the law: its nodes, drawn by their weights, unless it knows better."""
+        return Discrete(jax.random.choice(key, self.points, (count,), p=self.weights))
 
     def expectation(self, fn: Callable) -> PyTree:
         r""":math:`\mathbb E\,f(x)`, where `fn` takes one point and returns any pytree of arrays."""

@@ -8,10 +8,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from .. import _tree
-from ._measure import AbstractMeasure
+from ._measure import AbstractMeasure, Discrete
 
 
 @functools.lru_cache
@@ -79,6 +79,11 @@ class Uniform(AbstractMeasure):
     def weights(self) -> Float[Array, " n"]:
         """Gauss–Legendre weights, normalised."""
         return jnp.asarray(_tensor_rule(np.polynomial.legendre.leggauss, self.order, max(self.low.size, 1))[1], self.low.dtype)
+
+    def sample(self, key: Key[Array, ""], count: int) -> Discrete:
+        """Independent uniform points."""
+        shape = (count, *self.low.shape)
+        return Discrete(jax.random.uniform(key, shape, self.low.dtype, self.low, self.high))
 
     def companion(self) -> AbstractMeasure:
         """The same law with half as many nodes again, or with fewer where those are too many."""
@@ -155,7 +160,10 @@ class Gaussian(AbstractMeasure):
     @property
     def points(self) -> Float[Array, "n ..."]:
         """Nodes of the standard normal law, coloured and shifted."""
-        nodes = jnp.asarray(self._rule()[0], self.mean.dtype).reshape(-1, *self.mean.shape)
+        return self._coloured(jnp.asarray(self._rule()[0], self.mean.dtype))
+
+    def _coloured(self, standard: Array) -> Array:
+        nodes = standard.reshape(-1, *self.mean.shape)
         if self.covariance.ndim == 2:
             root = jnp.linalg.cholesky(self.covariance)
             return jax.vmap(lambda node: self.mean + root @ node)(nodes)
@@ -166,6 +174,10 @@ class Gaussian(AbstractMeasure):
     def weights(self) -> Float[Array, " n"]:
         """The rule's weights, normalised; cubature of order 3 has negative ones beyond four dimensions."""
         return jnp.asarray(self._rule()[1], self.mean.dtype)
+
+    def sample(self, key: Key[Array, ""], count: int) -> Discrete:
+        """Independent normal points."""
+        return Discrete(self._coloured(jax.random.normal(key, (count, self.mean.size), self.mean.dtype)))
 
     def companion(self) -> AbstractMeasure:
         """The same law under a finer rule, or a coarser one where that is too large; the other one of two cubatures."""

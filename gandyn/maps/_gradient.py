@@ -49,6 +49,19 @@ class SimGD(AbstractMap):
         return self.flow.switches(x)
 
 
+class _PlayerStep(AbstractMap):
+    """A gradient step of one player while the others rest."""
+
+    flow: AbstractFlow
+    h: PyTree[Float[Array, ""]]
+    player: int = eqx.field(static=True)
+
+    def __call__(self, x: PyTree) -> PyTree:
+        moved = _tree.players(x)
+        moved[self.player] = advance_player(self.h, x, self.flow(x), self.player)
+        return _tree.with_players(x, moved)
+
+
 class AltGD(AbstractMap):
     r"""Alternating gradient descent: one player after another, each seeing the steps made before its own.
 
@@ -77,23 +90,28 @@ class AltGD(AbstractMap):
 
     def __call__(self, x: PyTree) -> PyTree:
         """One round: every player's steps."""
+        for i, count in self._schedule(x):
+            x = self._move(x, i, count)
+        return x
+
+    def parts(self, state: PyTree) -> tuple[AbstractMap, ...]:
+        """One map for each step of each player."""
+        return tuple(_PlayerStep(self.flow, self.h, i) for i, count in self._schedule(state) for _ in range(count))
+
+    def _schedule(self, x: PyTree) -> list[tuple[int, int]]:
+        """Who moves, and how often, in turn."""
         names = _tree.player_names(x)
         order = names if self.order is None else self.order
         if set(order) != set(names):
             raise ValueError(f"AltGD: order={order} must name each of the players {names}.")
         if self.steps is not None and len(self.steps) != len(order):
             raise ValueError(f"AltGD: steps={self.steps} for the players {order}; give one number each.")
-        for name, count in zip(order, self.steps or (1,) * len(order), strict=True):
-            x = self._move(x, _tree.player_index(x, name), count)
-        return x
+        counts = self.steps or (1,) * len(order)
+        return [(_tree.player_index(x, name), count) for name, count in zip(order, counts, strict=True)]
 
     def _move(self, x: PyTree, i: int, count: int) -> PyTree:
-        def step(y: PyTree, _: None) -> tuple[PyTree, None]:
-            moved = _tree.players(y)
-            moved[i] = advance_player(self.h, y, self.flow(y), i)
-            return _tree.with_players(y, moved), None
-
-        return step(x, None)[0] if count == 1 else jax.lax.scan(step, x, length=count)[0]
+        step = _PlayerStep(self.flow, self.h, i)
+        return step(x) if count == 1 else jax.lax.scan(lambda y, _: (step(y), None), x, length=count)[0]
 
     def switches(self, x: PyTree) -> Float[Array, " k"]:
         """Those of the flow at the point from which the round starts."""
