@@ -1,5 +1,6 @@
 """Noise around a fixed point: the stationary covariance, and the diffusion that small steps tend to."""
 
+from collections.abc import Callable
 from typing import Any
 
 import diffrax
@@ -129,12 +130,17 @@ def _diffuse(step: Random, x: PyTree, ts: Array, keys: Array, h: Scalar, path: A
     return Trajectory(ts, jax.vmap(unravel)(states), result, solution.stats)
 
 
+def _own_step(step: Any) -> Scalar:
+    return step.map.h
+
+
 def diffuse(
     step: Random,
     x: PyTree,
     ts: _tree.Numbers,
     path: Key[Array, ""],
     *,
+    where: Callable[[Any], Scalar] = _own_step,
     draws: int = 64,
     refinement: int = 4,
     throw: bool = True,
@@ -151,6 +157,7 @@ def diffuse(
         x: The point at the first time.
         ts: Times at which to keep the point, increasing.
         path: The key of the Brownian path.
+        where: A lens to the step size; that of `step.map` if left out.
         draws: How many draws give mean and covariance.
         refinement: Solver steps for each step of the map.
         throw: Raise if the path leaves the finite numbers.
@@ -158,7 +165,7 @@ def diffuse(
     Returns:
         A `Trajectory`.
     """
-    x, times, h = _tree.state_arrays(x), _tree.real(ts), step.map.h
+    x, times, h = _tree.state_arrays(x), _tree.real(ts), where(step)
     trajectory = _diffuse(_tree.system_arrays(step), x, times, jax.random.split(step.key, draws), h, path, refinement)
     check(trajectory.result, throw, "diffuse: ")
     return trajectory

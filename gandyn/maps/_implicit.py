@@ -88,7 +88,7 @@ class Competitive(AbstractMap):
 
     flow: AbstractFlow
     h: Scalar = eqx.field(converter=_tree.real)
-    solver: Any = eqx.field(default_factory=lambda: lx.AutoLinearSolver(well_posed=True))
+    solver: Any = eqx.field(static=True, default_factory=lambda: lx.AutoLinearSolver(well_posed=True))
 
     def __check_init__(self):
         check_step(self.h, "Competitive")
@@ -124,7 +124,7 @@ class FollowTheRidge(AbstractMap):
 
     flow: AbstractFlow
     h: Scalar = eqx.field(converter=_tree.real)
-    solver: Any = eqx.field(default_factory=lambda: lx.AutoLinearSolver(well_posed=True))
+    solver: Any = eqx.field(static=True, default_factory=lambda: lx.AutoLinearSolver(well_posed=True))
 
     def __check_init__(self):
         check_step(self.h, "FollowTheRidge")

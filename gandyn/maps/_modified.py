@@ -77,7 +77,7 @@ class Modified(AbstractFlow):
             response = jnp.eye(m.size, dtype=m.dtype) - jax.jacfwd(lambda k: step(position, k, zero)[1])(m)
             second = second + jax.jvp(lambda k: first(position, k), (m,), (jnp.linalg.solve(response, pushed),))[1]
         unit = jax.tree.leaves(self.where(self.map))[0]
-        return to_point((velocity + second - along / 2) / unit)
+        return to_point((velocity + second - along / 2) / unit.astype(position.dtype))
 
     def switches(self, x: PyTree) -> Float[Array, " k"]:
         """Those of the map."""

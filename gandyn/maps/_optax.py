@@ -126,17 +126,17 @@ class Optax(AbstractMap):
             memory[i] = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.asarray(old).dtype), memory[i], x.memory[i])
         return Optimised(_tree.with_players(x.point, parts), tuple(memory))
 
-    def settle(self, x: Optimised) -> Optimised:
+    def settle(self, state: Optimised) -> Optimised:
         """The state that training at rest ends in: flags settled by a few steps at the point, counters at their maximum."""
 
-        def rest(state: Optimised, _: None) -> tuple[Optimised, None]:
-            return Optimised(x.point, self(state).memory), None
+        def rest(x: Optimised, _: None) -> tuple[Optimised, None]:
+            return Optimised(state.point, self(x).memory), None
 
         def saturate(leaf: Array) -> Array:
             return jnp.full_like(leaf, jnp.iinfo(leaf.dtype).max) if jnp.issubdtype(leaf.dtype, jnp.integer) else leaf
 
-        settled = jax.lax.scan(rest, x, length=8)[0]
-        return Optimised(x.point, jax.tree.map(saturate, settled.memory))
+        settled = jax.lax.scan(rest, state, length=8)[0]
+        return Optimised(state.point, jax.tree.map(saturate, settled.memory))
 
     def failure(self, x: Optimised) -> RESULTS:
         """A preconditioner that is singular at rest, such as Adam's with `eps_root = 0`."""
