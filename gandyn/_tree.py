@@ -108,7 +108,8 @@ def subtract(x: PyTree, y: PyTree) -> PyTree:
 def dot(x: PyTree, y: PyTree) -> Scalar:
     """The Euclidean inner product of two states' coordinates."""
     pairs = zip(jax.tree.leaves(split(x)[0]), jax.tree.leaves(split(y)[0]), strict=True)
-    return sum((jnp.vdot(u, v) for u, v in pairs), start=jnp.zeros(()))
+    products = [jnp.vdot(u, v) for u, v in pairs] or [jnp.zeros(())]
+    return sum(products[1:], start=products[0])
 
 
 def norm(x: PyTree) -> Scalar:

@@ -104,7 +104,8 @@ def on_segments(gan: GAN, x: Players) -> AbstractMeasure:
     Eight Gauss–Legendre nodes along each segment.
     """
     ends, others = gan.data, gan.samples(x)
-    along = Uniform(0.0, 1.0, order=8)
+    kind = ends.points.dtype
+    along = Uniform(jnp.zeros((), kind), jnp.ones((), kind), order=8)
 
     def point(t: Array, a: Array, b: Array) -> Array:
         return (1 - t) * a + t * b
