@@ -13,7 +13,7 @@ from .. import _tree
 from .._evolve import prepare
 from .._results import RESULTS
 from .._system import AbstractSystem
-from ._equilibrium import default_solver, from_starts
+from ._equilibrium import from_starts, newton
 from ._stability import Stability, stability
 
 
@@ -73,7 +73,7 @@ def equilibria(
         system: A flow or a map.
         box: Two states, the lower and the upper corner.
         starts: How many Sobol points to start from; a power of two.
-        solver: As in `equilibrium`.
+        solver: An optimistix root finder; Newton's method if left out.
         max_steps: As in `equilibrium`.
 
     Returns:
@@ -91,7 +91,7 @@ def equilibria(
         raise ValueError(f"The box is empty: the lower corner {a} must lie below the upper corner {b}.")
     sample = qmc.Sobol(a.size, rng=0).random(starts)
     points = jax.vmap(lambda s: unravel(a + (b - a) * s))(jnp.asarray(sample, a.dtype))
-    found, singular = from_starts(system, points, solver or default_solver(low), max_steps)
+    found, singular = from_starts(system, points, solver or newton(low), max_steps)
     vectors = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0])(found.state))
     eps = _tree.eps(low)
     lowest, highest = np.asarray(a - eps**0.5 * (b - a)), np.asarray(b + eps**0.5 * (b - a))

@@ -14,7 +14,7 @@ from .._evolve import prepare
 from .._results import RESULTS, check
 from .._system import AbstractMap, AbstractSystem
 from ..maps._gradient import SimGD
-from ._equilibrium import _equilibrium, default_solver
+from ._equilibrium import _equilibrium, newton
 from ._stability import MARGINAL, STABLE, UNSTABLE, VERDICTS, _stability, stability
 
 
@@ -136,7 +136,7 @@ def threshold(
         where: A lens to one array leaf, or to several that share one value.
         guess: A state near the equilibrium throughout.
         bracket: The lowest and the highest value.
-        solver: A root finder, as in `equilibrium`.
+        solver: An optimistix root finder; Newton's method if left out, since the guess is close.
         throw: Raise if the verdict does not change.
 
     Returns:
@@ -152,7 +152,7 @@ def threshold(
     low, high = map(float, bracket)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"The bracket must be two increasing finite numbers; got {bracket}.")
-    solver, eps = solver or default_solver(guess), _tree.eps(guess)
+    solver, eps = solver or newton(guess), _tree.eps(guess)
 
     def codes_at(values: np.ndarray) -> np.ndarray:
         return np.array(_codes(system, original, guess, solver, _tree.real(values)))
