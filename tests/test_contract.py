@@ -70,6 +70,11 @@ def mixture_gan():
     return gd.GAN(shift, square, data, gd.Gaussian(0.0, 1.0, 3), o.minimax)
 
 
+def redraw(key, step):
+    """Another step size each time."""
+    return eqx.tree_at(lambda s: s.h, step, step.h * jax.random.uniform(key, dtype=step.h.dtype))
+
+
 DIRAC, PAIR = P(0.3, -0.2), P((0.9, 0.1), (0.2, -0.3))
 PLANE = P(jnp.array([0.2, 1.5]), jnp.array([0.3, -0.4]))
 
@@ -102,6 +107,7 @@ SYSTEMS = {
     "one-sided": (lambda: gd.Penalised(dirac(), gd.gradient_penalty(0.1, gd.one_sided, gd.on_real), 0.3), DIRAC),
     "quartic": (lambda: gd.Penalised(dirac(), gd.gradient_penalty(1.0, gd.quartic, gd.on_generated), 0.3), DIRAC),
     "weight decay": (lambda: gd.Penalised(dirac(), gd.weight_decay, 0.3, ("generator", "discriminator")), DIRAC),
+    "unrolled": (lambda: gd.Unrolled(dirac(), 2, 0.1), DIRAC),
     "noise": (lambda: gd.instance_noise(gd.Penalised(dirac(), gd.r1, 0.3), 0.5), DIRAC),
     "consensus": (lambda: gd.consensus(dirac(), 0.1), DIRAC),
     "jare": (lambda: gd.jare(dirac(), 0.1), DIRAC),
@@ -124,7 +130,8 @@ SYSTEMS = {
     "follow the ridge": (lambda: gd.FollowTheRidge(damped(), 0.1), DIRAC),
     "Runge-Kutta": (lambda: gd.RungeKutta(dirac(), 0.1), DIRAC),
     "modified": (lambda: gd.Modified(gd.AltGD(dirac(), 0.1)), DIRAC),
-    "adam": (lambda: gd.Optax(dirac(), optax.adam, learning_rate=0.01, eps_root=1.0), DIRAC),
+    "adam": (lambda: gd.Optax(dirac(), optax.adam, learning_rate=0.01, b2=0.5, eps_root=1.0), DIRAC),
+    "redrawn": (lambda: gd.Random(gd.SimGD(mixture_gan(), 0.1), redraw, jax.random.key(0)), DIRAC),
     "iterated": (lambda: gd.Iterated(gd.SimGD(dirac(), 0.1), 3), DIRAC),
     "projected": (lambda: gd.Projected(gd.SimGD(dirac(), 0.1), gd.Box(-1.0, 1.0)), DIRAC),
     "averaged": (lambda: gd.Averaged(gd.SimGD(dirac(), 0.1), 0.9), DIRAC),
