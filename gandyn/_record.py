@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import secrets
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -79,7 +80,9 @@ def save(result: eqx.Module, path: str | os.PathLike[str], **provenance: Any) ->
     if taken := sorted(known.keys() & provenance.keys()):
         raise ValueError(f"save: {taken} are recorded already; choose other names.")
     document = as_json(result) | {"provenance": known | plain(provenance)}
-    return replace_file(path, json.dumps(document, allow_nan=False) + "\n")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
+    return Path(path)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -141,15 +144,15 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     return document
 
 
-def replace_file(path: str | os.PathLike[str], content: str | bytes) -> Path:
-    """Write a file whole or not at all: a temporary file beside it, flushed to the disk, then renamed over it.
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A file written whole or not at all: a temporary one beside it, flushed to the disk, then renamed over it.
 
     Args:
         path: The file.
-        content: Text or bytes.
 
-    Returns:
-        Its path.
+    Yields:
+        The path of the temporary file, with the same ending, for the caller to write.
 
     Raises:
         OSError: The folder is missing or cannot be written; nothing is left behind.
@@ -157,11 +160,10 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> Path:
     target = Path(path).expanduser().resolve()
     if target.is_dir() or not target.name or (target.exists() and not target.is_file()):
         raise OSError(f"{path} is no file that can be replaced; give the name of a file.")
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
     try:
-        with open(temporary, "xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
+        yield temporary
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
@@ -169,4 +171,3 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> Path:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-    return target

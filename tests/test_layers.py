@@ -28,6 +28,7 @@ ROOMS = (
     "claims",
     "report",
     "cli",
+    "__main__",
 )
 STRANGERS = ("games", "fields", "maps")
 

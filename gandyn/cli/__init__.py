@@ -1,0 +1,137 @@
+"""The command line. JAX is imported inside the commands, so that help is instant."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from ._options import FAILED, FINE, INTERRUPTED, MISUSED, Game, Json, Out, System, Words
+
+_HELP = """GAN training as a dynamical system.
+
+Results go to stdout, progress and messages to stderr. Exit codes: 0; 1 if a claim failed or there is no verdict; 2 for bad
+use; 130 after an interrupt, with what was finished written."""
+_EXAMPLES = """Examples:
+
+  gandyn list
+  gandyn reproduce NK05 --out report
+  gandyn stability dirac --objective wasserstein --penalty r1=0.3
+  gandyn stability dirac --field consensus=0.1,of=game --map altgd=0.2
+  gandyn stability path/to/file.py:game --json
+  gandyn sweep dirac --penalty r1=1 --axis r1=0:2:100 --out sweep.json
+  gandyn sweep dirac --penalty r1=1 --map simgd=1 \\
+    --axis r1=0:2:300 --axis h=0.01:6:300 --figure map.svg
+"""
+
+app = App(
+    name="gandyn",
+    help=_HELP,
+    help_epilogue=_EXAMPLES,
+    help_format="plaintext",
+    version=lambda: metadata.version("gandyn"),
+    default_parameter=Parameter(negative=(), show_default=False),
+    error_formatter=lambda error: f"gandyn: {error}",
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command
+def reproduce(
+    *claims: Annotated[str, Parameter(help="Keys of claims, or how keys begin: NK05, MD. All of them if left out.")],
+    out: Annotated[Path, Parameter(metavar="FOLDER", show_default=True, help="The folder of the report.")] = Path(
+        "gandyn-report"
+    ),
+    as_json: Json = False,
+) -> int:
+    """Check the claims of the papers and write the report."""
+    from ._reproduce import run
+
+    return run(claims, out, as_json)
+
+
+@app.command
+def stability(game: Game, /, *, system: System | None = None, as_json: Json = False, out: Out = None) -> int:
+    """Find an equilibrium and say whether it is stable."""
+    from ._stability import run
+
+    return run(game, system or System(), as_json, out)
+
+
+@app.command
+def sweep(
+    game: Game,
+    /,
+    *,
+    system: System | None = None,
+    axis: Annotated[
+        Words,
+        Parameter(
+            metavar="NAME=LOW:HIGH:COUNT",
+            help="A number that moves: a penalty or field by its name, `noise`, the step size `h`, any other number of the "
+            "game by its path from `gandyn list --leaves GAME`. With a fourth part `log`, as in h=0.01:6:300:log, the values "
+            "are spaced by a constant factor. May be repeated.",
+        ),
+    ],
+    as_json: Json = False,
+    out: Out = None,
+    figure: Annotated[
+        Path | None,
+        Parameter(
+            metavar="FILE",
+            help="Draw one axis (paths of the eigenvalues) or two (a stability map) as svg, pdf or png.",
+        ),
+    ] = None,
+) -> int:
+    """Stability over values of one or more numbers of the system."""
+    from ._sweep import run
+
+    return run(game, system or System(), axis, as_json, out, figure)
+
+
+@app.command(name="list")
+def list_(
+    *, leaves: Annotated[str | None, Parameter(metavar="GAME", help="List the numbers of this game instead.")] = None
+) -> int:
+    """List the games, objectives, penalties, fields, maps and claims."""
+    from ._list import run
+
+    return run(leaves)
+
+
+def run(words: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        words: The words after `gandyn`; those of the process if left out.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        return app(words, exit_on_error=False) or FINE
+    except CycloptsError:
+        return MISUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        # JAX is there by now, or the error is one of ours.
+        from ._errors import explain
+
+        return explain(error)
+
+
+def main() -> NoReturn:
+    """The console script."""
+    try:
+        code = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    sys.exit(code)

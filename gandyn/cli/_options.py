@@ -1,0 +1,71 @@
+"""The options that commands share, and the exit codes. Nothing here imports JAX."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+FINE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+Words = tuple[str, ...]
+Game = Annotated[
+    str,
+    Parameter(
+        help="A game of the library (see `gandyn list`), or path/to/file.py:name, where name is a game, a pair "
+        "(game, guess), or a function that returns one."
+    ),
+]
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON instead of text.")]
+Out = Annotated[Path | None, Parameter(metavar="FILE", help="Keep the result in this file, for `gd.load`.")]
+
+
+@Parameter(name="*", group=Group("The system", sort_key=0))
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """The options that make a system of a game, in the order in which they apply."""
+
+    objective: Annotated[str | None, Parameter(metavar="NAME", help="A formulation, such as wasserstein.")] = None
+    changes: Annotated[
+        Words,
+        Parameter(
+            name="--set",
+            metavar="LEAF=VALUE",
+            help="Change a number of the game, by its path from `gandyn list --leaves GAME`: --set .real.atoms=0.5. "
+            "May be repeated.",
+        ),
+    ] = ()
+    noise: Annotated[float | None, Parameter(metavar="SIGMA", help="Instance noise of this standard deviation.")] = None
+    penalty: Annotated[
+        Words,
+        Parameter(
+            metavar="NAME=WEIGHT",
+            help="A penalty on a loss: r1=0.3, r2=0.3, weight_decay=0.1, or gp=0.7,centre=1,form=one_sided,points=real; with "
+            "player=generator another one pays. May be repeated.",
+        ),
+    ] = ()
+    field: Annotated[
+        Words,
+        Parameter(
+            metavar="NAME=WEIGHT",
+            help="A regulariser of the field: consensus=0.1, jare=0.1 or nagarajan_kolter=0.1. The norm is that of the field "
+            "it wraps, or with of=game that of the game without penalties. May be repeated; the later wraps the earlier.",
+        ),
+    ] = ()
+    step: Annotated[
+        str | None,
+        Parameter(
+            name="--map",
+            metavar="NAME=STEP",
+            help="A training algorithm: simgd=0.2, or altgd=0.2,steps=1:5,order=discriminator:generator. A step size for each "
+            "player: altgd=0.1:0.4.",
+        ),
+    ] = None
+    at: Annotated[
+        str | None,
+        Parameter(
+            metavar="NUMBERS",
+            allow_leading_hyphen=True,
+            help="Where to start looking for the equilibrium, the state's numbers in order: --at 0.1,-0.2",
+        ),
+    ] = None
