@@ -65,7 +65,7 @@ def save(result: eqx.Module, path: str | os.PathLike[str], **provenance: Any) ->
     Args:
         result: What a verb returned.
         path: The file, replaced whole or not at all.
-        **provenance: What else made the numbers, such as `seed=0` and `settings={"gamma": 0.3}`; the versions, the
+        provenance: What else made the numbers, such as `seed=0` and `settings={"gamma": 0.3}`; the versions, the
             platform, the precision and the date are added.
 
     Returns:
