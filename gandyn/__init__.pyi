@@ -9,6 +9,9 @@ from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._linear import blocks, linearize
 from .analysis._noise import Stationary, diffuse, stationary
+from .analysis._normal_form import NormalForm, normal_form
+from .analysis._predict import Prediction, predict
+from .analysis._rate import Rate, rate
 from .analysis._stability import Stability, stability
 from .analysis._sweep import Sweep, sweep
 from .analysis._threshold import Threshold, critical_step, threshold
@@ -86,16 +89,19 @@ __all__ = [
     "Modified",
     "Momentum",
     "Moving",
+    "NormalForm",
     "Optax",
     "Optimised",
     "Optimistic",
     "Past",
     "Penalised",
     "Players",
+    "Prediction",
     "Product",
     "Projected",
     "ProximalPoint",
     "Random",
+    "Rate",
     "Rule",
     "RungeKutta",
     "SimGD",
@@ -129,16 +135,19 @@ __all__ = [
     "manifold",
     "nagarajan_kolter",
     "network",
+    "normal_form",
     "objectives",
     "on_generated",
     "on_real",
     "on_segments",
     "one_sided",
     "plot",
+    "predict",
     "provenance",
     "quartic",
     "r1",
     "r2",
+    "rate",
     "save",
     "stability",
     "stationary",

@@ -1,0 +1,169 @@
+"""Normal forms of oscillations: what the leading nonlinear term does to the amplitude of a rotating mode."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, PyTree, Scalar
+
+from .. import _tree
+from .._evolve import prepare
+from .._system import AbstractMap, AbstractSystem
+from ._linear import jacobian
+
+
+class NormalForm(eqx.Module):
+    r"""The amplitude equation of a rotating mode, :math:`\dot r = ({\rm Re}\,\lambda)\,r + ({\rm Re}\,c)\,r^3`.
+
+    r is the distance to the equilibrium of the system's point, as the root of the mean square over a turn. `exponent` is
+    :math:`\lambda` per unit time, of a map :math:`\log\mu` per application; `coefficient` is c, whose real part is the first
+    Lyapunov coefficient in these units: negative where the nonlinearity draws inwards. At a Hopf or Neimark–Sacker point the
+    form is exact to third order; near one it is so up to terms of the size of the growth.
+
+    `error` is the size of the rounding in `coefficient`.
+    """
+
+    exponent: Complex[Array, ""]
+    coefficient: Complex[Array, ""]
+    error: Scalar
+
+    @property
+    def slope(self) -> Scalar:
+        r"""The slope of :math:`1/r^2` where the growth is zero, :math:`-2\,{\rm Re}\,c`; positive for algebraic decay."""
+        slope = -2 * self.coefficient.real
+        return jnp.where(jnp.abs(self.coefficient.real) <= self.error, 0.0, slope)
+
+    @property
+    def radius(self) -> Scalar:
+        r"""The radius :math:`\sqrt{-{\rm Re}\,\lambda/{\rm Re}\,c}` of the small cycle or invariant circle; NaN if none."""
+        square = -self.exponent.real / self.coefficient.real
+        there = (square > 0) & (self.slope != 0)
+        return jnp.where(there, jnp.sqrt(jnp.where(there, square, 1.0)), jnp.nan)
+
+    def __str__(self) -> str:
+        effect = {-1: "pushes outwards", 0: "has no effect to third order", 1: "draws inwards"}[int(jnp.sign(self.slope))]
+        return (
+            f"growth       {float(self.exponent.real):.10g}\n"
+            f"rotation     {abs(float(self.exponent.imag)):.10g}\n"
+            f"coefficient  {complex(self.coefficient):.10g}  (error {float(self.error):.1g})\n"
+            f"nonlinearity {effect}\n"
+            f"small cycle  {f'of radius {float(self.radius):.10g}' if np.isfinite(float(self.radius)) else 'none'}"
+        )
+
+
+def _derivatives(system: AbstractSystem, x: PyTree) -> tuple[Callable, Callable]:
+    """The second and third derivatives as multilinear functions of complex vectors."""
+    vector, unravel = _tree.ravel(x)
+
+    def field(v: Array) -> Array:
+        return _tree.ravel(system(unravel(v)))[0]
+
+    def along(fn: Callable, direction: Array) -> Callable:
+        return lambda v: jax.jvp(fn, (v,), (direction,))[1]
+
+    def linear_in_parts(form: Callable, u: Array) -> Array:
+        return form(u.real) + 1j * form(u.imag)
+
+    def second(u: Array, w: Array) -> Array:
+        return linear_in_parts(lambda a: linear_in_parts(lambda b: along(along(field, a), b)(vector), w), u)
+
+    def third(u: Array, w: Array, z: Array) -> Array:
+        def first_fixed(a: Array) -> Array:
+            return linear_in_parts(lambda b: linear_in_parts(lambda c: along(along(along(field, a), b), c)(vector), z), w)
+
+        return linear_in_parts(first_fixed, u)
+
+    return second, third
+
+
+@eqx.filter_jit
+def _coefficient(
+    system: AbstractSystem, x: PyTree, matrix: Array, value: Array, right: Array, left: Array
+) -> tuple[Array, Array]:
+    r"""The cubic coefficient in the mode's own coordinate z, as a change of :math:`\log z`, and the sum of its terms' sizes.
+
+    Kuznetsov (2004), equations (5.62) for flows and (5.66) for maps, with the multipliers of the quadratic terms kept off
+    the unit circle or the imaginary axis, so that it also holds beside the bifurcation.
+    """
+    second, third = _derivatives(system, x)
+    eye = jnp.eye(matrix.shape[0], dtype=value.dtype)
+    discrete = isinstance(system, AbstractMap)
+    mean, double = (jnp.abs(value) ** 2, value**2) if discrete else (2 * value.real, 2 * value)
+    offset = jnp.linalg.solve(mean * eye - matrix, second(right, right.conj()))
+    harmonic = jnp.linalg.solve(double * eye - matrix, second(right, right))
+    terms = jnp.stack([third(right, right, right.conj()) / 2, second(right, offset), second(right.conj(), harmonic) / 2])
+    projected = terms @ left.conj()
+    scale = value if discrete else 1.0
+    return jnp.sum(projected) / scale, jnp.sum(jnp.abs(terms) @ jnp.abs(left)) / jnp.abs(scale)
+
+
+def normal_form(system: AbstractSystem, x: PyTree) -> NormalForm:
+    r"""The normal form of the leading rotating mode at an equilibrium, by automatic differentiation.
+
+    At a centre of the linearisation (a Hopf point of a flow, a Neimark–Sacker point of a map) the sign of the cubic
+    coefficient decides between algebraic decay :math:`r \sim (2|{\rm Re}\,c|\,t)^{-1/2}`, escape, and a centre to third
+    order. Beside such a point it gives the radius of the small cycle, or of the invariant circle of a map (Kuznetsov, 2004).
+
+    Args:
+        system: A flow or a map.
+        x: An equilibrium of it; for a map with memory a state of the map.
+
+    Returns:
+        A `NormalForm`.
+
+    Raises:
+        ValueError: The leading eigenvalue is real or shared by several modes, the mode does not show in the point, or a
+            strong resonance (a multiplier with :math:`\mu^3 = 1` or :math:`\mu^4 = 1`) makes the normal form another one.
+    """
+    system, x = prepare(system, x)
+    discrete = isinstance(system, AbstractMap)
+    x = system.settle(x) if discrete else x
+    matrix = np.asarray(eqx.filter_jit(jacobian)(system, x))
+    values, vectors = np.linalg.eig(matrix)
+    growth = np.log(np.maximum(np.abs(values), 1e-300)) if discrete else values.real
+    eps = _tree.eps(x)
+    near = eps**0.5 * max(float(np.abs(values).max()), float(np.linalg.norm(matrix)) / len(matrix))
+    top = int(np.argmax(growth + eps**0.5 * near * (values.imag > 0)))
+    if abs(values[top].imag) <= near or np.sum(np.abs(growth - growth[top]) <= near) != 2:
+        raise ValueError(
+            "normal_form: the leading mode does not rotate, or several modes lead together; the eigenvalues are "
+            f"{np.array2string(values[np.argsort(-growth)][:6], precision=6)}. The form is that of one complex pair."
+        )
+    value = values[top] if values[top].imag > 0 else values[top].conj()
+    right = vectors[:, top] if values[top].imag > 0 else vectors[:, top].conj()
+    _check_resonance(value, discrete, eps)
+    rows, conjugates = np.linalg.eig(matrix.T)
+    left = conjugates[:, np.argmin(np.abs(rows - value.conj()))]
+    left = left / np.vdot(left, right).conj()
+    cubic, size = _coefficient(system, x, *map(jnp.asarray, (matrix, value, right, left)))
+    shown = _shown(system, x, right)
+    if shown <= eps**0.5 * np.linalg.norm(right):
+        raise ValueError("normal_form: the leading mode lives in the map's memory alone and does not move its point.")
+    # r^2 = 2 |z|^2 |q|^2, the mean over a turn of the point's square distance.
+    unit = 2 * shown**2
+    exponent = np.log(value) if discrete else value
+    backward = 4 * len(matrix) * eps * np.linalg.norm(matrix) / (abs(value) if discrete else 1)
+    exponent = complex(0.0 if abs(exponent.real) <= backward else exponent.real, exponent.imag)
+    rounding = len(matrix) * 100 * eps * size / unit
+    return NormalForm(jnp.asarray(exponent), cubic / unit, jnp.asarray(rounding))
+
+
+def _check_resonance(value: complex, discrete: bool, eps: float) -> None:
+    strong = [k for k in (3, 4) if discrete and abs((value / abs(value)) ** k - 1) <= eps**0.25]
+    if strong:
+        raise ValueError(f"normal_form: the multiplier {value:.6g} is a root of unity of order {strong[0]}.")
+
+
+def _shown(system: AbstractSystem, x: PyTree, mode: np.ndarray) -> float:
+    """The length of a complex mode as seen in the point."""
+    if not isinstance(system, AbstractMap):
+        return float(np.linalg.norm(mode))
+    vector, unravel = _tree.ravel(x)
+
+    def point(v: Float[Array, " n"]) -> Array:
+        return _tree.ravel(system.point(unravel(v)))[0]
+
+    parts = [jax.jvp(point, (vector,), (jnp.asarray(part, vector.dtype),))[1] for part in (mode.real, mode.imag)]
+    return float(np.linalg.norm(np.asarray(parts)))
