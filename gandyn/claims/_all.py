@@ -1,9 +1,27 @@
 """Every claim, by its key, in the order of the report."""
 
-from . import _nagarajan_kolter, _nie_patel
+from . import (
+    _dirac,
+    _dirac_figures,
+    _dirac_rates,
+    _dirac_regularised,
+    _dirac_steps,
+    _nagarajan_kolter,
+    _nie_patel,
+    _segment,
+)
 from ._claim import Claim
 
-_PAPERS = (_nagarajan_kolter, _nie_patel)
+_FILES = (
+    _nagarajan_kolter,
+    _dirac,
+    _dirac_steps,
+    _dirac_regularised,
+    _dirac_rates,
+    _segment,
+    _dirac_figures,
+    _nie_patel,
+)
 
 
 def _by_key(claims: list[Claim]) -> dict[str, Claim]:
@@ -13,4 +31,4 @@ def _by_key(claims: list[Claim]) -> dict[str, Claim]:
     return dict(zip(keys, claims, strict=True))
 
 
-ALL: dict[str, Claim] = _by_key([claim for paper in _PAPERS for claim in paper.CLAIMS])
+ALL: dict[str, Claim] = _by_key([claim for file in _FILES for claim in file.CLAIMS])
