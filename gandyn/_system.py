@@ -110,6 +110,34 @@ class AbstractMap(AbstractSystem):
         """The state with its clocks where training at rest takes them; asked for by the verbs on fixed points."""
         return state
 
+    def step_size(self) -> PyTree:
+        """The leaf or leaves that scale a step, for use as a lens: `critical_step` and `compare` move them by one factor.
+
+        The field `h` unless overridden.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if "h" not in vars(self):
+            raise ValueError(
+                f"{type(self).__name__} has no step size: it needs a field `h`, or a method `step_size` of its own."
+            )
+        return vars(self)["h"]
+
+    def time(self) -> Array:
+        """The flow's time that one application takes: the first player's step size unless overridden.
+
+        NaN where the step size is no time, as with optimisers that rescale their gradients.
+        """
+        return jax.tree.leaves(self.step_size())[0]
+
+    def evaluations(self) -> float:
+        """How often one application evaluates the field, one player's part counting as its share; once unless overridden.
+
+        NaN where a step solves an equation, whose cost is the solver's.
+        """
+        return 1.0
+
 
 class AbstractGame(AbstractFlow):
     r"""A game as a flow: each player descends its own loss, :math:`\dot x_i = -\nabla_{x_i} \ell_i(x)`.

@@ -36,6 +36,10 @@ class ExtraGradient(AbstractMap):
             return self.flow, lambda eigenvalues: 1 + self.h * eigenvalues * (1 + self.h * eigenvalues)
         return super().spectrum_of()
 
+    def evaluations(self) -> float:
+        """Two."""
+        return 2.0
+
 
 class Past(NamedTuple):
     """The state of a method that remembers one field: the point, and the field seen last."""
@@ -106,6 +110,10 @@ class Lookahead(AbstractMap):
         """That of the inner map."""
         return self.map.point(state)
 
+    def settle(self, state: PyTree) -> PyTree:
+        """That of the inner map."""
+        return self.map.settle(state)
+
     def __call__(self, x: PyTree) -> PyTree:
         """The inner steps, then the average."""
         ahead = jax.lax.scan(lambda y, _: (self.map(y), None), x, length=self.steps)[0]
@@ -116,3 +124,15 @@ class Lookahead(AbstractMap):
         r"""That of the inner map, by :math:`1 - \alpha + \alpha\mu^k`."""
         inner, image = self.map.spectrum_of()
         return inner, lambda eigenvalues: 1 - self.alpha + self.alpha * image(eigenvalues) ** self.steps
+
+    def step_size(self) -> PyTree:
+        """That of the inner map."""
+        return self.map.step_size()
+
+    def time(self) -> Array:
+        r"""The inner map's, :math:`\alpha k` times."""
+        return self.alpha * self.steps * self.map.time()
+
+    def evaluations(self) -> float:
+        """The inner map's, k times."""
+        return self.steps * self.map.evaluations()

@@ -116,3 +116,7 @@ class AltGD(AbstractMap):
     def switches(self, x: PyTree) -> Float[Array, " k"]:
         """Those of the flow at the point from which the round starts."""
         return self.flow.switches(x)
+
+    def evaluations(self) -> float:
+        """One for each step of all the players."""
+        return 1.0 if self.steps is None else sum(self.steps) / len(self.steps)

@@ -58,6 +58,10 @@ class Implicit(AbstractMap):
             return self.flow, lambda z: (1 + (1 - self.theta) * self.h * z) / (1 - self.theta * self.h * z)
         return super().spectrum_of()
 
+    def evaluations(self) -> float:
+        """NaN: the step solves an equation."""
+        return float("nan")
+
 
 def ProximalPoint(flow: AbstractFlow, h: PyTree) -> Implicit:
     r"""The proximal point method, :math:`y = x + h\,v(y)`: the implicit Euler step of the game's field (Rockafellar, 1976).
@@ -110,6 +114,10 @@ class Competitive(AbstractMap):
         solution = lx.linear_solve(matrix, velocity, self.solver, throw=False)
         return _tree.axpy(self.h, solution.value, x)
 
+    def evaluations(self) -> float:
+        """NaN: the step solves an equation."""
+        return float("nan")
+
 
 class FollowTheRidge(AbstractMap):
     r"""Follow-the-Ridge (Wang, Zhang and Ba, 2020): the follower corrects for the leader's move along its own optimum.
@@ -144,3 +152,7 @@ class FollowTheRidge(AbstractMap):
         matrix = lx.FunctionLinearOperator(own, jax.eval_shape(lambda: follower))
         answer = lx.linear_solve(matrix, drift, self.solver, throw=False).value
         return _tree.axpy(self.h, _tree.with_players(x, [leader, _tree.subtract(follower, answer)]), x)
+
+    def evaluations(self) -> float:
+        """NaN: the step solves an equation."""
+        return float("nan")

@@ -127,7 +127,10 @@ class Optax(AbstractMap):
         return Optimised(_tree.with_players(x.point, parts), tuple(memory))
 
     def settle(self, state: Optimised) -> Optimised:
-        """The state that training at rest ends in: flags settled by a few steps at the point, counters at their maximum."""
+        """The state that training at rest ends in: flags settled by a few steps at the point, counters at their maximum.
+
+        A clock that does not stay at its maximum, such as the one of `optax.MultiSteps`, is periodic and is left where it is.
+        """
 
         def rest(x: Optimised, _: None) -> tuple[Optimised, None]:
             return Optimised(state.point, self(x).memory), None
@@ -135,8 +138,31 @@ class Optax(AbstractMap):
         def saturate(leaf: Array) -> Array:
             return jnp.full_like(leaf, jnp.iinfo(leaf.dtype).max) if jnp.issubdtype(leaf.dtype, jnp.integer) else leaf
 
-        settled = jax.lax.scan(rest, state, length=8)[0]
-        return Optimised(state.point, jax.tree.map(saturate, settled.memory))
+        def settled(clock: Array, full: Array, after: Array) -> Array:
+            return jnp.where(full == after, full, clock) if jnp.issubdtype(clock.dtype, jnp.integer) else clock
+
+        memory = jax.lax.scan(rest, state, length=8)[0].memory
+        full = jax.tree.map(saturate, memory)
+        after = self(Optimised(state.point, full)).memory
+        return Optimised(state.point, jax.tree.map(settled, memory, full, after))
+
+    def step_size(self) -> PyTree:
+        """The rules' learning rates.
+
+        Raises:
+            ValueError: A rule without a number `learning_rate`.
+        """
+        rules = (self.rules,) if isinstance(self.rules, Rule) else self.rules
+        if any("learning_rate" not in rule.numbers for rule in rules):
+            raise ValueError(
+                "Optax: a rule has no number `learning_rate`, or has a schedule in its place; there is no step size."
+            )
+        rates = tuple(rule.numbers["learning_rate"] for rule in rules)
+        return rates[0] if len(rates) == 1 else rates
+
+    def time(self) -> Array:
+        """NaN: what a learning rate means is the optimiser's own."""
+        return jnp.asarray(jnp.nan)
 
     def failure(self, x: Optimised) -> RESULTS:
         """A preconditioner that is singular at rest, such as Adam's with `eps_root = 0`."""

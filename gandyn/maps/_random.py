@@ -54,6 +54,18 @@ class Random(AbstractMap):
             state = self.redraw(now, part)(state)
         return Drawn(state, key)
 
+    def step_size(self) -> PyTree:
+        """That of the map."""
+        return self.map.step_size()
+
+    def time(self) -> Array:
+        """That of the map."""
+        return self.map.time()
+
+    def evaluations(self) -> float:
+        """Those of the map."""
+        return self.map.evaluations()
+
 
 class Minibatch(eqx.Module):
     """A redraw: the points of measures are replaced by samples of them.

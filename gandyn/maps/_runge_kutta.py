@@ -78,6 +78,10 @@ class RungeKutta(AbstractMap):
         """The flow, by the stability function."""
         return self.flow, lambda eigenvalues: self.amplification(self.h * eigenvalues)
 
+    def evaluations(self) -> float:
+        """One for each stage."""
+        return float(len(self.tableau.b))
+
     def switches(self, x: PyTree) -> Float[Array, " k"]:
         """Those of the flow."""
         return self.flow.switches(x)

@@ -35,9 +35,25 @@ class Iterated(AbstractMap):
         """That of the map."""
         return self.map.point(state)
 
+    def settle(self, state: PyTree) -> PyTree:
+        """That of the map."""
+        return self.map.settle(state)
+
     def __call__(self, x: PyTree) -> PyTree:
         """All the applications."""
         return jax.lax.scan(lambda y, _: (self.map(y), None), x, length=self.times)[0]
+
+    def step_size(self) -> PyTree:
+        """That of the map."""
+        return self.map.step_size()
+
+    def time(self) -> Array:
+        """That of the map, so many times."""
+        return self.times * self.map.time()
+
+    def evaluations(self) -> float:
+        """Those of the map, so many times."""
+        return self.times * self.map.evaluations()
 
 
 class Projected(AbstractMap):
@@ -59,6 +75,10 @@ class Projected(AbstractMap):
         """That of the map."""
         return self.map.point(state)
 
+    def settle(self, state: PyTree) -> PyTree:
+        """That of the map."""
+        return self.map.settle(state)
+
     def __call__(self, x: PyTree) -> PyTree:
         """One application, then the projection."""
         return self.constraint.project(self.map(x))
@@ -66,6 +86,18 @@ class Projected(AbstractMap):
     def switches(self, x: PyTree) -> Float[Array, " k"]:
         """Those of the map, and the boundary of the constraint at the image."""
         return jnp.concatenate([self.map.switches(x), self.constraint.margins(self.map(x))])
+
+    def step_size(self) -> PyTree:
+        """That of the map."""
+        return self.map.step_size()
+
+    def time(self) -> Array:
+        """That of the map."""
+        return self.map.time()
+
+    def evaluations(self) -> float:
+        """Those of the map."""
+        return self.map.evaluations()
 
 
 class WithAverage(NamedTuple):
@@ -97,8 +129,24 @@ class Averaged(AbstractMap):
         """The average, which is what one evaluates."""
         return state.average
 
+    def settle(self, state: WithAverage) -> WithAverage:
+        """That of the map, beside the average."""
+        return WithAverage(self.map.settle(state.state), state.average)
+
     def __call__(self, x: WithAverage) -> WithAverage:
         """One application, then the average of its point."""
         state = self.map(x.state)
         gap = _tree.subtract(self.map.point(state), x.average)
         return WithAverage(state, _tree.axpy(1 - self.decay, gap, x.average))
+
+    def step_size(self) -> PyTree:
+        """That of the map."""
+        return self.map.step_size()
+
+    def time(self) -> Array:
+        """That of the map."""
+        return self.map.time()
+
+    def evaluations(self) -> float:
+        """Those of the map."""
+        return self.map.evaluations()
