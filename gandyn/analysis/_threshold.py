@@ -36,22 +36,42 @@ class Threshold(eqx.Module):
         return "\n".join(lines) or "the verdict does not change"
 
 
+Moved = tuple[tuple[int, Array], ...]
+"""The leaves that a parameter moves, each with the factor by which it is multiplied there."""
+
+
+def moved_by(system: Any, where: Callable[[Any], Any]) -> Moved:
+    """The leaves that a lens picks, to be moved by one factor, as multiples of the first."""
+    chosen = _tree.select(system, where)
+    _tree.check_tied(system, chosen, AbstractSystem)
+    leaves = [_tree.real(leaf) for leaf in jax.tree.leaves(where(system))]
+    return tuple((i, leaf / leaves[0]) for i, leaf in zip(chosen, leaves, strict=True))
+
+
+def move(system: Any, moved: Moved, value: Array) -> Any:
+    """The system at a value of the parameter."""
+    for i, factor in moved:
+        system = _tree.replace(system, (i,), factor * value)
+    return system
+
+
 @eqx.filter_jit
-def _codes(system: AbstractSystem, chosen: tuple[int, ...], guess: PyTree, solver: Any, values: Array) -> Array:
+def _codes(system: AbstractSystem, chosen: Moved, guess: PyTree, solver: Any, values: Array) -> Array:
     def code(value: Array) -> Array:
-        moved = _tree.replace(system, chosen, value)
+        moved = move(system, chosen, value)
         return _stability(moved, _equilibrium(moved, guess, solver, 256).state, None).code
 
     return jax.vmap(code)(values)
 
 
-_SAMPLES = 129
+SAMPLES = 129
 _DECIDED = (STABLE, UNSTABLE, MARGINAL)
 
 
-def _grid(low: float, high: float) -> np.ndarray:
+def samples(low: float, high: float) -> np.ndarray:
+    """Where a bracket is sampled: geometrically where its ends are positive and more than a decade apart."""
     logarithmic = low > 0 and high / low > 10
-    return np.geomspace(low, high, _SAMPLES) if logarithmic else np.linspace(low, high, _SAMPLES)
+    return np.geomspace(low, high, SAMPLES) if logarithmic else np.linspace(low, high, SAMPLES)
 
 
 def _changes(values: np.ndarray, codes: np.ndarray) -> list[tuple[float, float, int, int]]:
@@ -65,11 +85,11 @@ def _edge(codes_at: Callable, a: float, b: float, code: int, eps: float) -> tupl
     """Where going from `a` to `b` the verdict first is another one than `code`, to rounding, and which one."""
     smallest = eps * abs(b - a)
     while True:
-        grid = np.linspace(a, b, _SAMPLES)
+        grid = np.linspace(a, b, SAMPLES)
         codes = codes_at(grid)
         codes[0] = code
         others = np.flatnonzero(codes != code)
-        i = int(others[0]) if others.size else _SAMPLES - 1
+        i = int(others[0]) if others.size else SAMPLES - 1
         done = abs(b - a) <= 4 * eps * max(abs(a), abs(b), smallest) or (grid[i - 1], grid[i]) in ((a, b), (a, a))
         a, b = grid[i - 1], grid[i]
         if done:
@@ -86,8 +106,8 @@ def _crossings(codes_at: Callable[[np.ndarray], np.ndarray], low: float, high: f
     A band without a verdict is bridged where it is as narrow as rounding makes it, and has two edges where it is wide.
     """
     found = []
-    grid = _grid(low, high)
-    for left, right, before, after in _changes(grid, codes_at(grid)):
+    values = samples(low, high)
+    for left, right, before, after in _changes(values, codes_at(values)):
         value, code = _edge(codes_at, left, right, before, eps)
         if code in _DECIDED:
             found.append((value, before, code))
@@ -113,6 +133,11 @@ def _merged(crossings: list[tuple], eps: float, width: float) -> list[tuple]:
         else:
             merged.append((value, before, after))
     return merged
+
+
+def find_crossings(codes_at: Callable[[np.ndarray], np.ndarray], low: float, high: float, eps: float) -> list[tuple]:
+    """Every change of the verdict in a bracket: the values, with the codes before and after, ascending."""
+    return _merged(_crossings(codes_at, low, high, eps), eps, high - low)
 
 
 def threshold(
@@ -146,8 +171,14 @@ def threshold(
         ValueError: An empty bracket, or a lens that selects nothing or only one of two copies.
         RuntimeError: The verdict does not change (with `throw`).
     """
-    original = _tree.select(system, where)
-    _tree.check_tied(system, original, AbstractSystem)
+    chosen = _tree.select(system, where)
+    _tree.check_tied(system, chosen, AbstractSystem)
+    found = _threshold(system, tuple((i, jnp.ones(())) for i in chosen), guess, bracket, solver)
+    check(found.result, throw, "threshold: ")
+    return found
+
+
+def _threshold(system: AbstractSystem, chosen: Moved, guess: PyTree, bracket: tuple[float, float], solver: Any) -> Threshold:
     system, guess = prepare(system, guess)
     low, high = map(float, bracket)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
@@ -155,24 +186,22 @@ def threshold(
     solver, eps = solver or newton(guess), _tree.eps(guess)
 
     def codes_at(values: np.ndarray) -> np.ndarray:
-        return np.array(_codes(system, original, guess, solver, _tree.real(values)))
+        return np.array(_codes(system, chosen, guess, solver, _tree.real(values)))
 
-    crossings = _merged(_crossings(codes_at, low, high, eps), eps, high - low)
+    crossings = find_crossings(codes_at, low, high, eps)
     values = _tree.real(np.array([value for value, _, _ in crossings], dtype=float))
     verdicts = tuple((VERDICTS[before], VERDICTS[after]) for _, before, after in crossings)
-    found = Threshold(values, verdicts, RESULTS.successful if crossings else RESULTS.no_crossing)
-    check(found.result, throw, "threshold: ")
-    return found
+    return Threshold(values, verdicts, RESULTS.successful if crossings else RESULTS.no_crossing)
 
 
 def critical_step(step: AbstractMap, x: PyTree, bracket: tuple[float, float] = (1e-4, 1e2), *, throw: bool = True) -> Threshold:
     r"""The step size above which a training algorithm is no longer stable.
 
     For `SimGD` in closed form, :math:`h_c = \min_i 2|{\rm Re}\,\lambda_i|/|\lambda_i|^2`; for every other map by
-    `threshold` on its step size, which agrees.
+    `threshold` on its step size, which agrees. Several step sizes are moved by one factor, and the first is reported.
 
     Args:
-        step: A map with a step size `h`.
+        step: A map with a step size (see `AbstractMap.step_size`).
         x: An equilibrium of the map.
         bracket: Where the general method looks.
         throw: Raise if no step size in reach is critical.
@@ -181,10 +210,13 @@ def critical_step(step: AbstractMap, x: PyTree, bracket: tuple[float, float] = (
         A `Threshold`.
 
     Raises:
+        ValueError: The map has no step size.
         RuntimeError: The map is stable for no step size, or for all in the bracket (with `throw`).
     """
     if not (isinstance(step, SimGD) and step.spectrum_of()[0] is step.flow):
-        return threshold(step, lambda s: s.h, x, bracket, throw=throw)
+        found = _threshold(step, moved_by(step, lambda s: s.step_size()), x, bracket, None)
+        check(found.result, throw, "critical_step: ")
+        return found
     flow = stability(step.flow, x, throw=throw)
     found = Threshold(jnp.zeros((0,)), (), RESULTS.no_crossing)
     if flow.verdict == "stable":
