@@ -1,7 +1,5 @@
 """Stability of equilibria of flows and fixed points of maps, with a verdict that knows its own error."""
 
-from collections.abc import Callable
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,6 +13,7 @@ from .._system import AbstractMap, AbstractSystem
 from ..games._measure import companion
 from ._equilibrium import Manifold
 from ._linear import damped_solve, eigenvalues, jacobian, smallest_singular_value
+from ._pseudospectrum import perturbed_growth
 
 STABLE, UNSTABLE, MARGINAL, UNDECIDED, FAILED = 0, 1, 2, 3, 4
 VERDICTS = ("stable", "unstable", "marginal", "undecided", "failed")
@@ -133,92 +132,42 @@ class Stability(eqx.Module):
         )
 
 
-_DIRECTIONS = np.exp(2j * np.pi * np.arange(8) / 8)
-_BISECTIONS = 10
-_MOST_MODES = 32
+def _steps(a: Array, r: Array, reach: Array, eps: float, tangent: Array | None) -> tuple[Array, Array, Array]:
+    """Newton's step to a root beside, in two parts: along strong directions and along weak ones.
 
-
-def _radius(matrix: Array, value: Array, level: Array) -> Array:
-    """The radius of the pseudospectrum at `level` around an eigenvalue, to within a few per cent."""
-    n = matrix.shape[0]
-    eye = jnp.eye(n, dtype=value.dtype)
-    size = jnp.linalg.norm(matrix) + level
-
-    def inside(radius: Array) -> Array:
-        ring = value + radius * jnp.asarray(_DIRECTIONS, value.dtype)
-        return jnp.min(jax.vmap(lambda z: smallest_singular_value(matrix - z * eye))(ring)) < level
-
-    def halve(_: ScalarLike, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        middle = (low + high) / 2
-        grow = inside(jnp.exp(middle))
-        return jnp.where(grow, middle, low), jnp.where(grow, high, middle)
-
-    # Between the normal case and Elsner's bound for a defective eigenvalue of full order.
-    ends = jnp.log(level), jnp.log(2 * size) * (1 - 1 / n) + jnp.log(level) / n + jnp.log(2.0)
-    return jnp.exp(jax.lax.fori_loop(0, _BISECTIONS, halve, ends)[1])
-
-
-def _most_sensitive(matrix: Array, level: Array, exponent: Callable[[Array], Array]) -> Array:
-    """The modes of a large matrix whose growth a perturbation raises most, to first order."""
-    values, vectors = jnp.linalg.eig(matrix)
-    condition = jnp.linalg.norm(vectors, axis=0) * jnp.linalg.norm(jnp.linalg.inv(vectors), axis=1)
-    steepness = jnp.abs(jax.vmap(jax.grad(lambda z: exponent(z).real))(values))
-    raised = exponent(values).real + steepness * level * values.size * condition
-    return values[jnp.argsort(-jnp.where(jnp.isnan(raised), jnp.inf, raised))[:_MOST_MODES]]
-
-
-def _perturbed_growth(matrix: Array, values: Array, level: Array, exponent: Callable[[Array], Array]) -> tuple[Array, Array]:
-    """The largest growth over the pseudospectrum, and the slope of the growth at the mode that reaches it.
-
-    A growth that is positive may also fall: then the bound lies at least as far above it as the fall is deep.
+    In a weak direction `a` is all but singular and the step may be noise: it is kept within `reach`, and the largest slope
+    of such a direction comes third.
     """
-    leading = values if values.size <= _MOST_MODES else _most_sensitive(matrix, level, exponent)
-    radius = jax.vmap(lambda value: _radius(matrix, value, level))(leading)
-    gradient = jax.vmap(jax.grad(lambda z: exponent(z).real))(leading)
-    steepness = jnp.abs(gradient)
-    usable = jnp.isfinite(steepness) & (steepness > 0)
-    ascent = radius * jnp.where(usable, jnp.conj(gradient) / jnp.where(usable, steepness, 1.0), 1.0)
-    risen = exponent(leading + ascent).real
-    growth = exponent(leading).real
-    top, highest = jnp.argmax(risen), jnp.argmax(growth)
-    fallen = jnp.maximum(exponent((leading - ascent)[highest]).real, 0.0)
-    bound = jnp.where(growth[highest] > 0, jnp.maximum(risen[top], 2 * growth[highest] - fallen), risen[top])
-    return bound, jnp.where(usable, steepness, 0.0)[top]
-
-
-def _shifted(system: AbstractSystem, x: PyTree, derivative: Array, residual: PyTree, tangent: Array | None) -> PyTree:
-    """A state on the far side of the equilibrium: twice a Newton step away, the rounding of the residual included.
-
-    The step is damped by the residual (Fan and Yuan, 2005), so that it stays short along manifolds of equilibria and is
-    Newton's own at folds, whose root may lie at twice its length.
-    """
-    vector, unravel = _tree.ravel(x)
-    r = _tree.ravel(residual)[0]
-    eps = _tree.eps(x)
-    rounding = jnp.abs(derivative) @ jnp.abs(vector) + (jnp.abs(vector) if isinstance(system, AbstractMap) else 0.0)
-    r = r + jnp.where(r < 0, -eps, eps) * rounding
-    tiny = jnp.finfo(vector.dtype).tiny
-    size, reach = jnp.linalg.norm(derivative) + tiny, 100 * (1 + jnp.linalg.norm(vector))
-    a, r = derivative / size, r / size
-
-    def step(rest: Array) -> Array:
-        return damped_solve(a, r, jnp.linalg.norm(rest) / reach + tiny)
-
-    # The second damping sees only the part of the residual that the first step leaves.
-    move = step(r - a @ step(r))
-    return unravel(vector - 2 * (move if tangent is None else move - tangent @ (tangent.T @ move)))
+    size = jnp.linalg.norm(a)
+    known = jnp.where(size > 0, size, 1.0)
+    a, r = a / known, r / known
+    strong = damped_solve(a, r, jnp.asarray(eps, a.dtype))
+    weak = damped_solve(a, r - a @ strong, jnp.asarray(eps**2, a.dtype))
+    weak = weak * jnp.minimum(1.0, reach / (jnp.linalg.norm(weak) + jnp.finfo(a.dtype).tiny))
+    if tangent is not None:
+        strong, weak = (step - tangent @ (tangent.T @ step) for step in (strong, weak))
+    slopes = smallest_singular_value(a)[None] if r.size < 3 else jnp.linalg.svd(a, compute_uv=False)
+    return strong, weak, known * jnp.max(jnp.where(slopes < 10 * eps**0.5, slopes, 0.0), initial=0.0)
 
 
 def _backward_error(system: AbstractSystem, x: PyTree, matrix: Array, tangent: Array | None) -> tuple[Array, PyTree, Array]:
-    """By how much the Jacobian may be wrong, the residual, and the norm of the residual's own derivative."""
+    """By how much the Jacobian may be wrong, the residual, and the norm of the residual's own derivative.
+
+    The Jacobian is compared with those on the far side of the equilibrium, twice Newton's step away, and the change
+    counts twice: so an equilibrium that is a root of higher order, whose Jacobian is singular, covers the singular one.
+    """
+    eps, size = _tree.eps(x), jnp.linalg.norm(matrix)
     derivative = matrix - jnp.eye(matrix.shape[0], dtype=matrix.dtype) if isinstance(system, AbstractMap) else matrix
     finer = companion(system)
     reference = system if finer is None else finer
-    moved = jacobian(reference, _shifted(system, x, derivative, reference.residual(x), tangent))
-    rounding = 4 * matrix.shape[0] * _tree.eps(x) * jnp.linalg.norm(matrix)
-    # Twice, because a Newton step towards a root of higher order covers only a part of the way.
-    level = rounding + 2 * jnp.linalg.norm(moved - matrix) + jnp.finfo(matrix.dtype).tiny
+    vector, unravel = _tree.ravel(x)
+    residual = _tree.ravel(reference.residual(x))[0]
+    noise = jnp.abs(derivative) @ jnp.abs(vector) + (jnp.abs(vector) if isinstance(system, AbstractMap) else 0.0)
+    residual = residual + eps * jnp.where(residual < 0, -noise, noise)
+    strong, weak, slope = _steps(derivative, residual, 0.01 * (1 + jnp.linalg.norm(vector)), eps, tangent)
+    moved, turned = (jnp.linalg.norm(jacobian(reference, unravel(vector - 2 * step)) - matrix) for step in (strong, weak))
+    weakly = jnp.where(turned < 2 * slope, 2 * turned, 4 * slope)
+    level = 4 * matrix.shape[0] * eps * size + 2 * moved + weakly + jnp.finfo(matrix.dtype).tiny
     return level, system.residual(x), jnp.linalg.norm(derivative)
 
 
@@ -250,7 +199,7 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stab
 
     values = eigenvalues(matrix)
     exponents = exponent(values)
-    bound, steepness = _perturbed_growth(matrix, values, level, exponent)
+    bound, steepness = perturbed_growth(matrix, values, level, exponent)
     leading = jnp.argmax(exponents.real)
     rounding = 4 * eps * jnp.abs(jax.grad(lambda z: system.exponents(z).real)(image(values)[leading]) * image(values)[leading])
     bound = bound + jnp.where(jnp.isfinite(rounding), rounding, 0.0)
