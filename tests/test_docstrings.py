@@ -1,5 +1,6 @@
 """Everything public says what it is, and says it of the arguments that it has."""
 
+import dataclasses
 import inspect
 import re
 import types
@@ -28,11 +29,12 @@ FUNCTIONS = {name: thing for name, thing in THINGS.items() if inspect.isfunction
 
 
 def members(kind: type) -> list[str]:
-    """Public methods and properties defined by the class itself."""
+    """Public methods and properties defined by the class itself; a field's default may be a function, and is neither."""
+    fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
     found = []
     for name, value in vars(kind).items():
         described = isinstance(value, property | classmethod | staticmethod) or callable(value)
-        if described and not name.startswith("_") and not inspect.isclass(value):
+        if described and not name.startswith("_") and name not in fields and not inspect.isclass(value):
             found.append(name)
     return found
 

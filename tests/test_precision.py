@@ -111,8 +111,3 @@ def test_the_package_without_double_precision():
         # The equilibrium itself is known to about the epsilon.
         np.testing.assert_allclose(result.growth, -0.15, rtol=1e-5)
         assert gd.stability(game.game, gd.Players(0.0, 0.0)).verdict == "marginal"
-        solution = gd.integrate(game, gd.Players(0.5, -0.4), [0.0, 5.0])
-        assert solution.xs.generator.dtype == jnp.float32
-    double = gd.integrate(gd.Penalised(gd.games.dirac(), gd.r1, 0.3), gd.Players(0.5, -0.4), [0.0, 5.0])
-    # The default tolerance of single precision, over five units of time.
-    np.testing.assert_allclose(solution.final.generator, double.final.generator, atol=1e-4)

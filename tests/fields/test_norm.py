@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,11 +13,25 @@ import gandyn as gd
 from gandyn import _tree
 from gandyn.fields._norm import everyone
 
-GAME = gd.games.uniform_affine(order=4)
+
+class Knot(gd.AbstractGame):
+    """Two players of two parameters each, neither linear nor zero-sum."""
+
+    def losses(self, x):
+        (a, b), (c, d) = x
+        return (jnp.sin(a * c) + b**2 * d - a * b, a * d**2 - b * c + jnp.cos(d))
+
+
+def ridge(game, x):
+    """A penalty that mixes the players."""
+    return (x.generator[0] * x.discriminator[1]) ** 2 + jnp.sin(x.generator[1] + x.discriminator[0])
+
+
+GAME = Knot()
 SPAN = {"generator": slice(0, 2), "discriminator": slice(2, 4)}
 
 
-@eqx.filter_jit
+@jax.jit
 def dense(flow, vector, like):
     """A flow's value and its Jacobian at a vector."""
     unravel = _tree.ravel(like)[1]
@@ -66,7 +79,7 @@ def test_regularisers_are_jacobian_products(name, seed, strength):
 
 @pytest.mark.parametrize("name", REGULARISERS)
 def test_the_norm_is_that_of_the_field_named(name):
-    wrapped, vector = gd.Penalised(GAME, gd.r1, 0.7), random(0)
+    wrapped, vector = gd.Penalised(GAME, ridge, 0.7), random(3)
     v, own = map(np.asarray, dense(wrapped, vector, LIKE))
     u, raw = map(np.asarray, dense(GAME, vector, LIKE))
     of_wrapped = at(REGULARISERS[name](wrapped, 0.3), vector)
@@ -77,23 +90,32 @@ def test_the_norm_is_that_of_the_field_named(name):
 
 
 def test_three_regularisers_in_one_line():
-    # JARE of everything below it, consensus of the raw game's norm, R1.
-    flow = gd.jare(gd.consensus(gd.Penalised(GAME, gd.r1, 0.7), 0.2, of=GAME), 0.1)
-    vector = random(1)
-    u, raw = map(np.asarray, dense(GAME, vector, LIKE))
-    penalised = at(gd.Penalised(GAME, gd.r1, 0.7), vector)
-    inner = gd.consensus(gd.Penalised(GAME, gd.r1, 0.7), 0.2, of=GAME)
-    v, jacobian = map(np.asarray, dense(inner, vector, LIKE))
-    np.testing.assert_allclose(v, penalised - 0.2 * raw.T @ u, atol=1e-14)
-    np.testing.assert_allclose(at(flow, vector), v - 0.1 * descent("jare", v, jacobian), atol=1e-13)
+    # JARE of the raw game's norm, consensus of the norm of what it wraps, and R1.
+    game = gd.games.dirac(target=0.3)
+    flow = gd.jare(gd.consensus(gd.Penalised(game, gd.r1, 0.7), 0.2), 0.1, of=game)
+    x = _tree.state_arrays(gd.Players(0.8, -0.5))
+    vector = _tree.ravel(x)[0]
+    u, raw = map(np.asarray, dense(game, vector, x))
+    v, own = map(np.asarray, dense(gd.Penalised(game, gd.r1, 0.7), vector, x))
+    np.testing.assert_allclose(v, u - [0.0, 0.7 * -0.5], atol=1e-15)
+    others = raw.T[[0, 1], [1, 0]] * u[[1, 0]]
+    np.testing.assert_allclose(dense(flow, vector, x)[0], v - 0.2 * own.T @ v - 0.1 * others, atol=1e-15)
 
 
 def test_both_norms_of_the_raw_game_add():
-    flow = gd.jare(gd.consensus(gd.Penalised(GAME, gd.r1, 0.7), 0.2, of=GAME), 0.1, of=GAME)
+    wrapped = gd.Penalised(GAME, ridge, 0.7)
+    flow = gd.jare(gd.consensus(wrapped, 0.2, of=GAME), 0.1, of=GAME)
     vector = random(2)
     u, raw = map(np.asarray, dense(GAME, vector, LIKE))
-    expected = at(gd.Penalised(GAME, gd.r1, 0.7), vector) - 0.2 * raw.T @ u - 0.1 * descent("jare", u, raw)
+    expected = at(wrapped, vector) - 0.2 * raw.T @ u - 0.1 * descent("jare", u, raw)
     np.testing.assert_allclose(at(flow, vector), expected, atol=1e-14)
+
+
+def test_norms_of_what_they_wrap_see_each_other():
+    inner = gd.consensus(GAME, 0.2)
+    vector = random(1)
+    v, jacobian = map(np.asarray, dense(inner, vector, LIKE))
+    np.testing.assert_allclose(at(gd.jare(inner, 0.1), vector), v - 0.1 * descent("jare", v, jacobian), atol=1e-13)
 
 
 def test_two_players_who_descend_everything():
