@@ -1,11 +1,13 @@
 """Every claim, by its key, in the order of the report."""
 
 from . import (
+    _algorithms,
     _dirac,
     _dirac_figures,
     _dirac_rates,
     _dirac_regularised,
     _dirac_steps,
+    _methods,
     _nagarajan_kolter,
     _nie_patel,
     _segment,
@@ -21,6 +23,9 @@ _FILES = (
     _segment,
     _dirac_figures,
     _nie_patel,
+    _step_counts,
+    _algorithms,
+    _methods,
 )
 
 
