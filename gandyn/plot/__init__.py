@@ -1,0 +1,13 @@
+"""Pictures: one function for each kind of result, which draws on given axes or on a new figure and returns the axes."""
+
+from ._chart import chart as chart
+from ._portrait import portrait as portrait
+from ._spectrum import paths as paths
+from ._spectrum import spectrum as spectrum
+from ._style import figure as figure
+from ._style import save as save
+from ._style import style as style
+from ._trajectory import coordinates as coordinates
+from ._trajectory import trajectory as trajectory
+from ._transient import gain as gain
+from ._transient import transient as transient
