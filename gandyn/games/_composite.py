@@ -32,7 +32,7 @@ class Mixture(AbstractMeasure):
         shapes = {component.points.shape[1:] for component in self.components}
         if len(shapes) != 1:
             raise ValueError(f"Mixture: components must be measures on points of one shape; got {sorted(shapes)}.")
-        self.proportions = jnp.full((k,), 1 / k) if weights is None else _tree.real(weights)
+        self.proportions = jnp.full((k,), 1 / k, self.components[0].points.dtype) if weights is None else _tree.real(weights)
         check_weights(self.proportions, k, "Mixture")
 
     @property

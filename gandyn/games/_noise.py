@@ -40,7 +40,8 @@ def instance_noise(game: AbstractGame, noise: ScalarLike | AbstractMeasure) -> A
             sigma = _tree.real(law)
             if _tree.concrete(sigma) and not np.asarray(sigma) >= 0:
                 raise ValueError(f"instance_noise: the standard deviation must not be negative; got {sigma}.")
-            law = Gaussian(jnp.zeros(gan.real.points.shape[1:]), sigma**2)
+            origin = jnp.zeros_like(gan.real.points[0])
+            law = Gaussian(origin, sigma.astype(origin.dtype) ** 2)
         total = law if gan.noise is None else Convolution(gan.noise, law)
         return eqx.tree_at(lambda g: g.noise, gan, total, is_leaf=lambda leaf: leaf is None)
 

@@ -65,6 +65,14 @@ def test_the_strength_is_a_parameter():
     assert abs(float(found)) > 1e-3
 
 
+def test_noise_has_the_precision_of_the_data():
+    data = gd.Mixture((gd.Discrete(jnp.ones(2, jnp.float32)), gd.Discrete(jnp.zeros(1, jnp.float32))))
+    game = gd.GAN(lambda b, z: b + z, lambda w, x: w * x, data, data, gd.objectives.minimax)
+    x = jax.tree.map(jnp.float32, X)
+    with jax.numpy_dtype_promotion("strict"):
+        assert gd.instance_noise(game, 0.3).value(x).dtype == jnp.float32
+
+
 @pytest.mark.parametrize("sigma", [-0.1, float("nan")])
 def test_a_negative_standard_deviation(sigma):
     with pytest.raises(ValueError, match="standard deviation must not be negative"):
