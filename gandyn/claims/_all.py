@@ -10,7 +10,9 @@ from . import (
     _methods,
     _nagarajan_kolter,
     _nie_patel,
+    _nonlinear,
     _segment,
+    _step_counts,
 )
 from ._claim import Claim
 
@@ -26,6 +28,7 @@ _FILES = (
     _step_counts,
     _algorithms,
     _methods,
+    _nonlinear,
 )
 
 

@@ -34,7 +34,8 @@ NP05 = Claim(
     "NP05",
     NIE_PATEL,
     "Complex eigenvalues: the number of steps grows with the square of the phase factor",
-    r"0 < \eta < \frac4{\sqrt{1+\zeta^2}}, \quad N \ge \frac{2\log F}{\log(1 + 1/\zeta^2)}, \quad \zeta = \frac{\sqrt{4 - s^2}}s",
+    r"0 < \eta < \frac4{\sqrt{1+\zeta^2}}, \quad N \ge \frac{2\log F}{\log(1 + 1/\zeta^2)}, \quad "
+    r"\zeta = \frac{\sqrt{4 - s^2}}s",
     _phase,
     _phase_computed,
     ({"s": 0.49},),
