@@ -165,7 +165,11 @@ def _backward_error(system: AbstractSystem, x: PyTree, matrix: Array, tangent: A
     noise = jnp.abs(derivative) @ jnp.abs(vector) + (jnp.abs(vector) if isinstance(system, AbstractMap) else 0.0)
     residual = residual + eps * jnp.where(residual < 0, -noise, noise)
     strong, weak, slope = _steps(derivative, residual, 0.01 * (1 + jnp.linalg.norm(vector)), eps, tangent)
-    moved, turned = (jnp.linalg.norm(jacobian(reference, unravel(vector - 2 * step)) - matrix) for step in (strong, weak))
+
+    def change(step: Array) -> Array:
+        return jnp.linalg.norm(jacobian(reference, unravel(vector - 2 * step)) - matrix)
+
+    moved, turned = jax.vmap(change)(jnp.stack([strong, weak]))
     weakly = jnp.where(turned < 2 * slope, 2 * turned, 4 * slope)
     level = 4 * matrix.shape[0] * eps * size + 2 * moved + weakly + jnp.finfo(matrix.dtype).tiny
     return level, system.residual(x), jnp.linalg.norm(derivative)
