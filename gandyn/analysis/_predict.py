@@ -1,5 +1,7 @@
 """What the spectrum at an equilibrium says of the distance to it: exponential, algebraic, none or growing."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -95,22 +97,24 @@ def _point_rows(system: AbstractSystem, x: PyTree) -> Array:
 
 
 @eqx.filter_jit
-def _linear_part(system: AbstractSystem, x: PyTree) -> tuple[Array, Array]:
+def linear_part(system: AbstractSystem, x: PyTree) -> tuple[Array, Array]:
+    """The Jacobians of a system and of a map's point."""
     return jacobian(system, x), _point_rows(system, x)
 
 
-def visible(matrix: np.ndarray, rows: np.ndarray, eps: float) -> np.ndarray:
-    """The linear part on what the point shows of it in the course of time, after Kalman."""
+def visible(matrices: Sequence[np.ndarray], rows: np.ndarray, eps: float) -> np.ndarray:
+    """An orthonormal basis, in columns, of what the point shows of the linear parts in the course of time, after Kalman."""
     tolerance = eps**0.5
     basis = scipy.linalg.orth(rows.T, rcond=tolerance)
+    scale = max(max(np.linalg.norm(matrix, 2) for matrix in matrices), tolerance)
     while True:
-        image = matrix.T @ basis
-        rest = image - basis @ (basis.T @ image)
+        images = np.concatenate([matrix.T @ basis for matrix in matrices], axis=1)
+        rest = images - basis @ (basis.T @ images)
         rest -= basis @ (basis.T @ rest)
         u, sizes, _ = np.linalg.svd(rest, full_matrices=False)
-        new = u[:, sizes > tolerance * max(np.linalg.norm(matrix, 2), tolerance)]
+        new = u[:, sizes > tolerance * scale]
         if not new.shape[1]:
-            return basis.T @ matrix @ basis
+            return basis
         basis = np.concatenate([basis, new], axis=1)
 
 
@@ -162,7 +166,9 @@ def predict(system: AbstractSystem, x: PyTree) -> Prediction:
     discrete = isinstance(system, AbstractMap)
     state = system.settle(x) if discrete else x
     eps = _tree.eps(x)
-    matrix = visible(*map(np.asarray, _linear_part(system, state)), eps)
+    matrix, rows = map(np.asarray, linear_part(system, state))
+    basis = visible([matrix], rows, eps)
+    matrix = basis.T @ matrix @ basis
     values = np.linalg.eigvals(matrix)
     value = values[np.argmax(np.abs(values) if discrete else values.real)]
     value, power, shear = _jordan(matrix, value, eps)
