@@ -81,7 +81,7 @@ def chart(
     cells = ax.pcolormesh(*outer, shown, cmap="RdBu_r", rasterized=True)
     cells.set_clim(-limit, limit)
     growth[code == MARGINAL] = 0
-    if min(growth.shape) > 1 and np.nanmin(growth) <= 0 < np.nanmax(growth):
+    if min(growth.shape) > 1 and (growth <= 0).any() and (growth > 0).any():
         ax.contour(x, y, np.clip(growth, -limit, limit), [0.0], colors=[BLACK], linewidths=1.1)
         ax.plot([], [], color=BLACK, lw=1.1, label="growth = 0")
     for label, marked, face, hatch in (
@@ -99,7 +99,7 @@ def chart(
     ax.set(xscale=scales[0], yscale=scales[1], xlabel=names[0], ylabel=names[1])
     ax.set(xlim=outer[0][[0, -1]], ylim=outer[1][[0, -1]])
     beyond = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
-    extend = beyond[bool(np.nanmin(growth, initial=0) < -limit), bool(np.nanmax(growth, initial=0) > limit)]
+    extend = beyond[bool((growth < -limit).any()), bool((growth > limit).any())]
     unit = "application" if is_map(found) else "unit time"
     ax.figure.colorbar(cells, ax=ax, label=f"growth per {unit}", extend=extend, pad=0.02, aspect=30)
     legend(ax)

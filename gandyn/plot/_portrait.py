@@ -113,12 +113,12 @@ _MARKS: dict[str, dict[str, Any]] = {
 def _equilibria(ax: Axes, flow: AbstractFlow, plane: _Plane, speed: float) -> None:
     """Equilibria by type, and the manifolds of the saddles among them."""
     found = find_equilibria(flow, (plane.like, plane.state(plane.high)))
-    for i, isolated in enumerate(np.asarray(found.isolated)):
-        point = np.asarray(_tree.ravel(found[i])[0])
-        if not isolated:
-            ax.plot(*point[:, None], ".", color=GREY, ms=4, zorder=4, label="equilibrium, not isolated")
-            continue
-        kind = stability(flow, found[i], throw=False).kind
+    isolated = np.asarray(found.isolated)
+    points = np.asarray(jax.vmap(lambda x: _tree.ravel(x)[0])(found.states))
+    if not isolated.all():
+        ax.plot(*points[~isolated].T, ".", color=GREY, ms=4, zorder=4, label="equilibrium, not isolated")
+    for point in points[isolated]:
+        kind = stability(flow, plane.state(point), throw=False).kind
         label = f"equilibrium, {kind}" if kind in ("degenerate", "undecided", "failed") else kind
         ax.plot(*point[:, None], ls="", zorder=5, label=label, **{"mew": 1.1, **_MARKS[kind.split()[0]]})
         if kind == "saddle":

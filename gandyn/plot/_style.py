@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import jax.tree_util as jtu
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import ArrayLike, PyTree
-from matplotlib import cycler
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
@@ -30,7 +29,7 @@ _SETTINGS: dict[Any, Any] = {
     "axes.edgecolor": "0.3",
     "axes.labelsize": 9,
     "axes.linewidth": 0.6,
-    "axes.prop_cycle": cycler(color=PALETTE),
+    "axes.prop_cycle": f"cycler(color={list(PALETTE)})",
     "axes.titlesize": 9,
     "axes.unicode_minus": True,
     "figure.constrained_layout.use": True,
@@ -96,7 +95,7 @@ def figure(columns: int = 1, rows: int = 1, panels: int = 1, *, height: float | 
 
 
 @style()
-def save(ax: Axes | Figure, file: str | Path | IO[bytes], *, kind: str | None = None) -> None:
+def save(ax: Axes | Figure, file: Any, *, kind: str | None = None) -> None:
     """Write the figure of an axes to a file; two runs of one program write the same bytes.
 
     Args:
