@@ -31,6 +31,7 @@ OUTCOMES = (
     "not_converged",
     "not_stationary",
     "switching",
+    "unsettled",
     "no_step",
     "singular_rule",
     "not_stable",

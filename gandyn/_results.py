@@ -30,6 +30,11 @@ class RESULTS(eqx.Enumeration):
         "The point lies on a surface where the field is not smooth, so it has no Jacobian there. Look at the one-sided "
         "fields beside it, or use a smooth penalty or objective."
     )
+    unsettled = (
+        "Part of the map's memory still changes although its point is at rest, so that the state is no fixed point. Run a "
+        "periodic clock under gd.Iterated, give a map with a clock a `settle` that says where training ends, or pass the "
+        "memory that it comes to rest in; for a map with noise there is `stationary`."
+    )
     no_step = "The equation of an implicit step has no solution that Newton's method reaches. Use a smaller step size."
     singular_rule = (
         "The optimiser's step has no derivative at rest: its preconditioner is the square root of a second moment that is "

@@ -6,12 +6,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PyTree, Scalar
+from jaxtyping import Array, Complex, PyTree, Scalar
 
 from .. import _tree
 from .._evolve import prepare
 from .._system import AbstractMap, AbstractSystem
 from ._linear import jacobian
+from ._memory import point_rows, settled
 
 
 class NormalForm(eqx.Module):
@@ -119,7 +120,7 @@ def normal_form(system: AbstractSystem, x: PyTree) -> NormalForm:
     """
     system, x = prepare(system, x)
     discrete = isinstance(system, AbstractMap)
-    x = system.settle(x) if discrete else x
+    x = settled(system, x)
     matrix = np.asarray(eqx.filter_jit(jacobian)(system, x))
     values, vectors = np.linalg.eig(matrix)
     growth = np.log(np.maximum(np.abs(values), 1e-300)) if discrete else values.real
@@ -138,7 +139,7 @@ def normal_form(system: AbstractSystem, x: PyTree) -> NormalForm:
     left = conjugates[:, np.argmin(np.abs(rows - value.conj()))]
     left = left / np.vdot(left, right).conj()
     cubic, size = _coefficient(system, x, *map(jnp.asarray, (matrix, value, right, left)))
-    shown = _shown(system, x, right)
+    shown = float(np.linalg.norm(np.asarray(eqx.filter_jit(point_rows)(system, x)) @ right))
     if shown <= eps**0.5 * np.linalg.norm(right):
         raise ValueError("normal_form: the leading mode lives in the map's memory alone and does not move its point.")
     # r^2 = 2 |z|^2 |q|^2, the mean over a turn of the point's square distance.
@@ -154,16 +155,3 @@ def _check_resonance(value: complex, discrete: bool, eps: float) -> None:
     strong = [k for k in (3, 4) if discrete and abs((value / abs(value)) ** k - 1) <= eps**0.25]
     if strong:
         raise ValueError(f"normal_form: the multiplier {value:.6g} is a root of unity of order {strong[0]}.")
-
-
-def _shown(system: AbstractSystem, x: PyTree, mode: np.ndarray) -> float:
-    """The length of a complex mode as seen in the point."""
-    if not isinstance(system, AbstractMap):
-        return float(np.linalg.norm(mode))
-    vector, unravel = _tree.ravel(x)
-
-    def point(v: Float[Array, " n"]) -> Array:
-        return _tree.ravel(system.point(unravel(v)))[0]
-
-    parts = [jax.jvp(point, (vector,), (jnp.asarray(part, vector.dtype),))[1] for part in (mode.real, mode.imag)]
-    return float(np.linalg.norm(np.asarray(parts)))

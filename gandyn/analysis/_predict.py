@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
@@ -14,6 +13,7 @@ from .. import _tree
 from .._evolve import prepare
 from .._system import AbstractMap, AbstractSystem
 from ._linear import jacobian
+from ._memory import point_rows, settled
 from ._normal_form import normal_form
 from ._stability import stability
 
@@ -89,17 +89,10 @@ class Prediction(eqx.Module):
         return f"{self.kind} {text[self.kind]}" if self.kind in text else self.kind
 
 
-def _point_rows(system: AbstractSystem, x: PyTree) -> Array:
-    vector, unravel = _tree.ravel(x)
-    if not isinstance(system, AbstractMap):
-        return jnp.eye(vector.size, dtype=vector.dtype)
-    return jax.jacfwd(lambda v: _tree.ravel(system.point(unravel(v)))[0])(vector)
-
-
 @eqx.filter_jit
 def linear_part(system: AbstractSystem, x: PyTree) -> tuple[Array, Array]:
     """The Jacobians of a system and of a map's point."""
-    return jacobian(system, x), _point_rows(system, x)
+    return jacobian(system, x), point_rows(system, x)
 
 
 def visible(matrices: Sequence[np.ndarray], rows: np.ndarray, eps: float) -> np.ndarray:
@@ -164,7 +157,7 @@ def predict(system: AbstractSystem, x: PyTree) -> Prediction:
     system, x = prepare(system, x)
     found = stability(system, x)
     discrete = isinstance(system, AbstractMap)
-    state = system.settle(x) if discrete else x
+    state = settled(system, x)
     eps = _tree.eps(x)
     matrix, rows = map(np.asarray, linear_part(system, state))
     basis = visible([matrix], rows, eps)

@@ -8,11 +8,12 @@ from jaxtyping import Array, Complex, Float, Int, PyTree, ScalarLike
 
 from .. import _tree
 from .._evolve import prepare
-from .._results import RESULTS, check, first, worst
+from .._results import RESULTS, check, first, message, worst
 from .._system import AbstractMap, AbstractSystem
 from ..games._measure import companion
 from ._equilibrium import Manifold
 from ._linear import damped_solve, eigenvalues, jacobian, smallest_singular_value
+from ._memory import idle, names, restless, restless_leaves, settled, stationary_tolerance, without
 from ._pseudospectrum import perturbed_growth
 
 STABLE, UNSTABLE, MARGINAL, UNDECIDED, FAILED = 0, 1, 2, 3, 4
@@ -25,7 +26,9 @@ class Stability(eqx.Module):
     `eigenvalues` are those of the Jacobian of the flow or map; `exponents` are the eigenvalues :math:`\lambda` of a flow
     (per unit time) or :math:`\log\mu` of a map (per application). `bound` is the largest growth of any matrix within the
     backward error of the Jacobian: rounding, the residual of the equilibrium and the error of quadratures. `scale` is the
-    size of the Jacobian in units of growth. `neutral` counts the modes along a manifold of equilibria that were set aside.
+    size of the Jacobian in units of growth. `neutral` counts the modes along a manifold of equilibria that were set aside,
+    `idle` the numbers of a map's memory that nothing moves and that move nothing, which are no coordinates (after `vmap` they
+    stay among the eigenvalues, as zeros).
     """
 
     eigenvalues: Complex[Array, "*b n"]
@@ -34,6 +37,7 @@ class Stability(eqx.Module):
     scale: Float[Array, "*b"]
     result: RESULTS
     neutral: int = eqx.field(static=True, default=0)
+    idle: Int[Array, "*b"] | int = 0
 
     def _leading(self) -> Array:
         index = jnp.argmax(self.exponents.real, axis=-1)[..., None]
@@ -67,10 +71,11 @@ class Stability(eqx.Module):
     @eqx.filter_jit
     def code(self) -> Int[Array, "*b"]:
         """The verdict as a number: 0 stable, 1 unstable, 2 marginal, 3 undecided, 4 failed."""
-        failed = self.result != RESULTS.successful
+        unsettled = self.result == RESULTS.unsettled
+        failed = (self.result != RESULTS.successful) & ~unsettled
         marginal = self.error <= jnp.sqrt(jnp.finfo(self.bound.dtype).eps) * self.scale
-        conditions = [failed, self.bound < 0, self.growth > self.error, marginal]
-        choices = [jnp.full_like(self.growth, c, dtype=int) for c in (FAILED, STABLE, UNSTABLE, MARGINAL)]
+        conditions = [unsettled, failed, self.bound < 0, self.growth > self.error, marginal]
+        choices = [jnp.full_like(self.growth, c, dtype=int) for c in (UNDECIDED, FAILED, STABLE, UNSTABLE, MARGINAL)]
         return jnp.select(conditions, choices, UNDECIDED)
 
     @property
@@ -123,6 +128,7 @@ class Stability(eqx.Module):
         shown = ", ".join(f"{value:.6g}" for value in values[np.argsort(-np.abs(values))][:8])
         more = ", ..." if values.size > 8 else ""
         aside = f"\nset aside    {self.neutral} modes along a manifold of equilibria" if self.neutral else ""
+        aside += f"\nno part      {int(self.idle)} numbers of the memory that nothing moves" if np.any(self.idle) else ""
         return (
             f"verdict      {self.verdict}\n"
             f"growth       {float(self.growth):.10g}  (error {float(self.error):.1g})\n"
@@ -150,7 +156,9 @@ def _steps(a: Array, r: Array, reach: Array, eps: float, tangent: Array | None) 
     return strong, weak, known * jnp.max(jnp.where(slopes < 10 * eps**0.5, slopes, 0.0), initial=0.0)
 
 
-def _backward_error(system: AbstractSystem, x: PyTree, matrix: Array, tangent: Array | None) -> tuple[Array, PyTree, Array]:
+def _backward_error(
+    system: AbstractSystem, x: PyTree, matrix: Array, aside: Array | None, tangent: Array | None
+) -> tuple[Array, Array, Array]:
     """By how much the Jacobian may be wrong, the residual, and the norm of the residual's own derivative.
 
     The Jacobian is compared with those on the far side of the equilibrium, twice Newton's step away, and the change
@@ -161,33 +169,37 @@ def _backward_error(system: AbstractSystem, x: PyTree, matrix: Array, tangent: A
     finer = companion(system)
     reference = system if finer is None else finer
     vector, unravel = _tree.ravel(x)
-    residual = _tree.ravel(reference.residual(x))[0]
+    residual = without(_tree.ravel(reference.residual(x))[0], aside)
     noise = jnp.abs(derivative) @ jnp.abs(vector) + (jnp.abs(vector) if isinstance(system, AbstractMap) else 0.0)
     residual = residual + eps * jnp.where(residual < 0, -noise, noise)
     strong, weak, slope = _steps(derivative, residual, 0.01 * (1 + jnp.linalg.norm(vector)), eps, tangent)
 
     def change(step: Array) -> Array:
-        return jnp.linalg.norm(jacobian(reference, unravel(vector - 2 * step)) - matrix)
+        return jnp.linalg.norm(without(jacobian(reference, unravel(vector - 2 * step)), aside) - matrix)
 
     moved, turned = jax.vmap(change)(jnp.stack([strong, weak]))
     weakly = jnp.where(turned < 2 * slope, 2 * turned, 4 * slope)
     level = 4 * matrix.shape[0] * eps * size + 2 * moved + weakly + jnp.finfo(matrix.dtype).tiny
-    return level, system.residual(x), jnp.linalg.norm(derivative)
+    return level, without(_tree.ravel(system.residual(x))[0], aside), jnp.linalg.norm(derivative)
 
 
 @eqx.filter_jit
 def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stability:
+    x = settled(system, x)
     inner, image = system.spectrum_of()
     matrix = jacobian(inner, x)
+    aside = idle(inner, x, matrix, tangent)
+    matrix = without(matrix, aside)
     n = matrix.shape[0]
     eps, tiny = _tree.eps(x), jnp.finfo(matrix.dtype).tiny
-    level, residual, slope = _backward_error(inner, x, matrix, tangent)
-    distance = _tree.norm(residual)
+    level, residual, slope = _backward_error(inner, x, matrix, aside, tangent)
+    distance, tolerance = jnp.linalg.norm(residual), stationary_tolerance(x, slope)
     broken = ~(jnp.isfinite(distance) & jnp.all(jnp.isfinite(matrix)))
     result = worst(
         (broken, first(system.failure(x), RESULTS.nonfinite)),
         (jnp.any(jnp.abs(system.switches(x)) <= eps**0.5), RESULTS.switching),
-        (distance > eps**0.5 * slope * (1 + _tree.norm(x)), RESULTS.not_stationary),
+        (jnp.any(restless(inner, x, matrix, aside, tolerance)), RESULTS.unsettled),
+        (distance > tolerance, RESULTS.not_stationary),
         (~jnp.isfinite(level), RESULTS.nonfinite),
     )
     neutral = 0
@@ -203,15 +215,21 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stab
 
     values = eigenvalues(matrix)
     exponents = exponent(values)
+    none = jnp.zeros(values.shape, bool)
+    if aside is not None:
+        # Their rows and columns are zero, so that they are as many of the smallest eigenvalues; others that vanish are equal.
+        none = jnp.argsort(jnp.argsort(jnp.abs(values))) < jnp.sum(aside)
+        exponents = jnp.where(none, -jnp.inf, exponents)
+        values = jnp.where(none, values[jnp.argmax(exponents.real)], values)
     bound, steepness = perturbed_growth(matrix, values, level, exponent)
     leading = jnp.argmax(exponents.real)
     rounding = 4 * eps * jnp.abs(jax.grad(lambda z: system.exponents(z).real)(image(values)[leading]) * image(values)[leading])
     bound = bound + jnp.where(jnp.isfinite(rounding), rounding, 0.0)
     scale = steepness * size + tiny / eps
-    spectrum = image(values)
+    spectrum = jnp.where(none, 0.0, image(values))
     failed = result != RESULTS.successful
     spectrum, exponents, bound, scale = (jnp.where(failed, jnp.nan, v) for v in (spectrum, exponents, bound, scale))
-    return Stability(spectrum, exponents, bound, scale, result, neutral)
+    return Stability(spectrum, exponents, bound, scale, result, neutral, jnp.sum(none))
 
 
 def stability(system: AbstractSystem, x: PyTree, *, modulo: Manifold | None = None, throw: bool = True) -> Stability:
@@ -234,8 +252,9 @@ def stability(system: AbstractSystem, x: PyTree, *, modulo: Manifold | None = No
 
     Raises:
         ValueError: A state of the wrong structure or not finite.
-        RuntimeError: The point is no equilibrium, the Jacobian is not finite, or the field has a kink there (with
-            `throw`; inside `jit` and `vmap` the verdict reads `failed`).
+        RuntimeError: The point is no equilibrium, the Jacobian is not finite, the field has a kink there (with `throw`;
+            inside `jit` and `vmap` the verdict reads `failed`), or a part of the map's memory, which is named, does not come to
+            rest (the verdict reads `undecided`).
     """
     system, x = prepare(system, x)
     if modulo is not None and modulo.tangent.shape[0] != _tree.size(x):
@@ -246,5 +265,11 @@ def stability(system: AbstractSystem, x: PyTree, *, modulo: Manifold | None = No
     if modulo is not None and modulo.dimension == modulo.tangent.shape[0]:
         raise ValueError("Every direction is tangent to the manifold of equilibria: no mode is left to be stable or not.")
     found = _stability(system, x, None if modulo is None else modulo.tangent)
+    if throw and _tree.concrete(found) and found.result == RESULTS.unsettled:
+        raise RuntimeError(f"stability: {message(found.result)} It is {names(x, restless_leaves(system, x))}.")
     check(found.result, throw, "stability: ")
+    if _tree.concrete(found) and found.idle:
+        order = np.argsort(np.abs(np.asarray(found.eigenvalues)), stable=True)
+        kept = np.sort(order[int(found.idle) :])
+        found = eqx.tree_at(lambda s: (s.eigenvalues, s.exponents), found, (found.eigenvalues[kept], found.exponents[kept]))
     return found
