@@ -76,6 +76,19 @@ def _velocities(flow: AbstractFlow, like: PyTree, x: Array, y: Array) -> Float[A
     return jax.vmap(lambda b: jax.vmap(lambda a: velocity(a, b))(x))(y)
 
 
+def _dead_ends(v: np.ndarray) -> np.ndarray:
+    """Points beside which the velocity turns round, where streamlines end instead of going to and fro."""
+    speed = np.linalg.norm(v, axis=-1, keepdims=True)
+    unit = np.divide(v, speed, out=np.zeros_like(v), where=speed > 0)
+    ends = speed[..., 0] == 0
+    for axis in (0, 1):
+        here, there = ([slice(None)] * axis + [part] for part in (slice(1, None), slice(None, -1)))
+        turns = np.sum(unit[*here] * unit[*there], axis=-1) < -0.5
+        ends[*here] |= turns
+        ends[*there] |= turns
+    return ends
+
+
 def _field(ax: Axes, flow: AbstractFlow, plane: _Plane, names: list[str]) -> np.ndarray:
     """Streamlines and nullclines; returns the velocities."""
     x, y = (np.linspace(a, b, _GRID).astype(plane.low.dtype) for a, b in zip(plane.low, plane.high, strict=True))
@@ -83,7 +96,8 @@ def _field(ax: Axes, flow: AbstractFlow, plane: _Plane, names: list[str]) -> np.
     v[~np.isfinite(v).all(axis=-1)] = np.nan
     if np.nanmax(np.abs(v), initial=0.0) == 0:
         return v
-    ax.streamplot(x, y, v[..., 0], v[..., 1], color="0.72", linewidth=0.5, arrowsize=0.6, arrowstyle="-|>", zorder=1)
+    u = np.where(_dead_ends(v), np.nan, v[..., 0])
+    ax.streamplot(x, y, u, v[..., 1], color="0.72", linewidth=0.5, arrowsize=0.6, arrowstyle="-|>", zorder=1)
     # Rounding alone is no change of sign.
     v[np.abs(v) < 100 * np.finfo(v.dtype).eps * np.nanmax(np.abs(v))] = 0
     for i, (name, color) in enumerate(zip(names, (SKY, ORANGE), strict=True)):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.contour import QuadContourSet
 
 import gandyn as gd
@@ -141,3 +142,11 @@ def test_more_coordinates_are_refused_with_what_to_do():
 def test_bad_input_is_named(flow, box, settings, message):
     with pytest.raises(ValueError, match=message):
         gd.plot.portrait(flow, box, **settings)
+
+
+def test_streamlines_end_at_a_line_of_rest():
+    ax = gd.plot.portrait(bent([[0.0, 0.0], [0.0, -1.0]]), BOX, equilibria=False)
+    stream = next(artist for artist in ax.collections if isinstance(artist, LineCollection))
+    heights = np.array([segment[:, 1] for segment in stream.get_segments() if len(segment) == 2])
+    assert len(heights) > 100
+    assert (np.sign(heights[:, 0]) == np.sign(heights[:, 1])).all()
