@@ -140,17 +140,17 @@ class SpectralBall(AbstractConstraint):
     def project(self, x: PyTree) -> PyTree:
         """Singular values clipped, which is the nearest matrix in the Frobenius norm."""
         u, s, v = jnp.linalg.svd(self.where(x), full_matrices=False)
-        return eqx.tree_at(self.where, x, (u * jnp.minimum(s, self.radius.astype(s.dtype))) @ v)
+        return eqx.tree_at(self.where, x, (u * jnp.minimum(s, self.radius.astype(s.dtype))[None]) @ v)
 
     def tangent(self, x: PyTree, velocity: PyTree) -> PyTree:
         """Along singular directions at the radius, no part that lengthens them."""
         u, s, v = jnp.linalg.svd(self.where(x), full_matrices=False)
         move = self.where(velocity)
         active = s >= self.radius * (1 - 100 * jnp.finfo(s.dtype).eps)
-        basis_u, basis_v = u * active, v.T * active
+        basis_u, basis_v = u * active[None], v.T * active[None]
         inner = basis_u.T @ move @ basis_v
         values, vectors = jnp.linalg.eigh((inner + inner.T) / 2)
-        outward = (vectors * jnp.maximum(values, 0.0)) @ vectors.T
+        outward = (vectors * jnp.maximum(values, 0.0)[None]) @ vectors.T
         return eqx.tree_at(self.where, velocity, move - basis_u @ outward @ basis_v.T)
 
     def margins(self, x: PyTree) -> Array:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Key, PyTree, Scalar
 from .. import _tree
 from .._evolve import Trajectory
 from .._results import RESULTS, check, worst
+from .._system import AbstractMap
 from ..maps._random import Drawn, Random
 
 
@@ -59,7 +60,7 @@ def _moments(step: Random, x: PyTree, keys: Array) -> tuple[Array, Array, Array]
     return centred.T @ centred / (keys.shape[0] - 1), jnp.mean(jacobians, axis=0), jnp.mean(squares, axis=0)
 
 
-def stationary(step: Random, x: PyTree, *, draws: int = 4096, throw: bool = True) -> Stationary:
+def stationary(step: AbstractMap, x: PyTree, *, draws: int = 4096, throw: bool = True) -> Stationary:
     """The stationary covariance of a random map around a fixed point of its mean.
 
     Args:
@@ -98,13 +99,13 @@ def _drift(t: Any, x: Array, args: tuple) -> Array:
 def _spread(t: Any, x: Array, args: tuple) -> Array:
     pushes, h = _pushes(x, args)
     values, vectors = jnp.linalg.eigh(jnp.cov(pushes.T).reshape(x.size, x.size) / h)
-    return vectors * jnp.sqrt(jnp.maximum(values, 0.0))
+    return vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]
 
 
 def _pushes(x: Array, args: tuple) -> tuple[Array, Array]:
     step, keys, unravel, h = args
     images = jax.vmap(lambda key: _tree.ravel(_apply(step, unravel(x), key))[0])(keys)
-    return images - x, h
+    return images - x[None], h
 
 
 @eqx.filter_jit

@@ -1,0 +1,132 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gandyn as gd
+
+ORIGIN = gd.Players(0.0, 0.0)
+FLOW = gd.Penalised(gd.games.dirac(), gd.r1, 0.3)
+RULES = {
+    "sgd with momentum": (optax.sgd, {"learning_rate": 0.1, "momentum": 0.5}),
+    "rmsprop": (optax.rmsprop, {"learning_rate": 0.01, "eps": 1e-2, "decay": 0.9}),
+    "adam b1=0": (optax.adam, {"learning_rate": 0.02, "b1": 0.0, "eps_root": 1e-3}),
+    "adam b1=0.5": (optax.adam, {"learning_rate": 0.02, "b1": 0.5, "eps_root": 1e-3}),
+    "adam b1=0.9": (optax.adam, {"learning_rate": 0.02, "b1": 0.9, "eps_root": 1e-3}),
+    "optimistic": (optax.optimistic_gradient_descent, {"learning_rate": 0.1}),
+}
+
+
+def matrix(step, x):
+    return np.asarray(gd.linearize(step, x).as_matrix())
+
+
+@pytest.mark.parametrize(("factory", "numbers"), RULES.values(), ids=RULES)
+def test_the_jacobian_of_an_optimiser_is_that_of_the_iterated_map(factory, numbers):
+    step = gd.Optax(FLOW, factory, **numbers)
+    x = step.settle(step.init(ORIGIN))
+    moving, still = eqx.partition(x, eqx.is_inexact_array)
+    flat, unravel = jax.flatten_util.ravel_pytree(moving)
+
+    @jax.jit
+    def twice(v):
+        y = step(step(eqx.combine(unravel(v), still)))
+        return jax.flatten_util.ravel_pytree(eqx.filter(y, eqx.is_inexact_array))[0]
+
+    h = 1e-6
+    difference = np.stack([(twice(flat + h * e) - twice(flat - h * e)) / (2 * h) for e in np.eye(flat.size)], axis=1)
+    # Central differences of a smooth map: h^2 times its third derivative, which eps_root = 1e-3 makes large, and rounding.
+    np.testing.assert_allclose(difference, np.linalg.matrix_power(matrix(step, x), 2), atol=1e-5)
+
+
+def test_counters_are_exact_in_iteration_and_no_coordinates():
+    step = gd.Optax(FLOW, optax.adam, learning_rate=0.01, eps_root=1e-8)
+    final = gd.iterate(step, step.init(gd.Players(0.3, 0.1)), 25, every=25).final
+    assert {int(leaf) for leaf in jax.tree.leaves(final.memory) if jnp.issubdtype(leaf.dtype, jnp.integer)} == {25}
+    assert matrix(step, step.settle(step.init(ORIGIN))).shape == (6, 6)
+
+
+def test_an_optimiser_equals_a_plain_loop():
+    rule, game = optax.adam(0.05, b1=0.5), FLOW
+    x = gd.Players(jnp.asarray(0.4), jnp.asarray(-0.2))
+    memory = [rule.init(part) for part in x]
+    for _ in range(20):
+        v = game(x)
+        updates = [rule.update(-g, m) for g, m in zip(v, memory, strict=True)]
+        memory = [m for _, m in updates]
+        x = gd.Players(*(p + u for p, (u, _) in zip(x, updates, strict=True)))
+    step = gd.Optax(game, optax.adam, learning_rate=0.05, b1=0.5)
+    got = gd.iterate(step, step.init(gd.Players(0.4, -0.2)), 20, every=20).final.point
+    np.testing.assert_allclose(np.array(got), np.array(x), rtol=1e-12)
+
+
+def test_one_rule_for_each_player_and_alternation():
+    rules = gd.Players(gd.Rule(optax.sgd, learning_rate=0.1), gd.Rule(optax.sgd, learning_rate=0.3))
+    simultaneous, alternating = gd.Optax(FLOW, rules), gd.Optax(FLOW, rules, order=("generator", "discriminator"))
+    x, h = gd.Players(0.4, -0.2), (0.1, 0.3)
+    for step, plain in ((simultaneous, gd.SimGD(FLOW, h)), (alternating, gd.AltGD(FLOW, h))):
+        got = gd.iterate(step, step.init(x), 10, every=10).final.point
+        np.testing.assert_allclose(np.array(got), np.array(gd.iterate(plain, x, 10, every=10).final), rtol=1e-12)
+
+
+def test_a_learning_rate_is_a_leaf():
+    traces = []
+
+    @eqx.filter_jit
+    def growth(step):
+        traces.append(1)
+        return gd.stability(step, step.settle(step.init(gd.Players(jnp.zeros(()), jnp.zeros(()))))).growth
+
+    rates = [growth(gd.Optax(FLOW, optax.rmsprop, learning_rate=r, eps=1e-2, decay=0.5)) for r in (0.001, 0.01)]
+    assert len(traces) == 1
+    assert rates[0] != rates[1]
+
+
+def test_a_singular_preconditioner_is_explained():
+    step = gd.Optax(FLOW, optax.adam, learning_rate=0.01)
+    with pytest.raises(RuntimeError, match="eps_root"):
+        gd.stability(step, step.settle(step.init(ORIGIN)))
+
+
+def test_an_implicit_step_without_solution_is_no_state():
+    class Explosive(gd.AbstractFlow):
+        def __call__(self, x):
+            return x**2 + 1
+
+    step = gd.Implicit(Explosive(), 1.0)
+    with pytest.raises(RuntimeError, match="non-finite"):
+        gd.iterate(step, jnp.asarray([2.0]), 1)
+
+
+def test_unrolling_no_further_than_the_best_answer_is_the_stackelberg_game():
+    # V = -x^2/2 + 2xy - y^2/2 with y's answer 2x: the leader sees -x^2/2 + 2x^2 once h = 1 solves the inner problem at once.
+    found = gd.stability(gd.Unrolled(gd.games.quadratic(-1.0, 2.0, 1.0), 1, 1.0), ORIGIN)
+    np.testing.assert_allclose(sorted(found.eigenvalues.real), [-3.0, -1.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: gd.Lookahead(gd.SimGD(FLOW, 0.1), 0), "at least one inner step"),
+        (lambda: gd.Iterated(gd.SimGD(FLOW, 0.1), 0), "at least once"),
+        (lambda: gd.Unrolled(FLOW, 0, 0.1), "at least one step"),
+        (lambda: gd.Unrolled(FLOW, 1, -0.1), "positive"),
+        (lambda: gd.Momentum(FLOW, 0.0, 0.5), "positive and finite"),
+        (lambda: gd.Optax(FLOW, optax.sgd, learning=0.1), "does not take"),
+        (lambda: gd.Optax(FLOW, 3), "factory"),
+        (lambda: gd.Optax(FLOW, gd.Rule(optax.sgd, learning_rate=0.1), b1=0.5), "inside the rules"),
+        (lambda: gd.RungeKutta(FLOW, 0.1, "rk4"), "explicit tableau"),
+        (lambda: gd.Minibatch(lambda s: s.flow.real, 0), "at least one point"),
+        (lambda: gd.AltGD(FLOW, 0.1, steps=(0, 1)), "at least one step"),
+    ],
+)
+def test_bad_methods_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_bare_point_for_a_map_with_memory_names_init():
+    with pytest.raises(ValueError, match="init"):
+        gd.stability(gd.Momentum(FLOW, 0.1, 0.5), ORIGIN)
