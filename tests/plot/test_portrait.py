@@ -147,6 +147,6 @@ def test_bad_input_is_named(flow, box, settings, message):
 def test_streamlines_end_at_a_line_of_rest():
     ax = gd.plot.portrait(bent([[0.0, 0.0], [0.0, -1.0]]), BOX, equilibria=False)
     stream = next(artist for artist in ax.collections if isinstance(artist, LineCollection))
-    heights = np.array([segment[:, 1] for segment in stream.get_segments() if len(segment) == 2])
-    assert len(heights) > 100
-    assert (np.sign(heights[:, 0]) == np.sign(heights[:, 1])).all()
+    heights = [segment[:, 1] for segment in stream.get_segments()]
+    assert len(heights) > 10
+    assert all((line > 0).all() or (line < 0).all() for line in heights)
