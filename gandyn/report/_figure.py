@@ -8,14 +8,15 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from ..claims import Claim
+from ..plot import style
 
 
 def svg(claim: Claim) -> Markup:
     """The claim's figure, drawn without a screen and labelled for readers who do not see it."""
     if claim.figure is None:
         return Markup("")
-    with matplotlib.rc_context({"svg.hashsalt": claim.key, "svg.fonttype": "path", "font.size": 8}):
-        figure = Figure(figsize=(3.6, 2.8), layout="constrained")
+    with style(), matplotlib.rc_context({"svg.hashsalt": claim.key, "svg.fonttype": "path"}):
+        figure = Figure(figsize=(3.6, 3.2), layout="constrained")
         claim.figure(figure.subplots())
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
