@@ -5,6 +5,7 @@ from ._integrate import integrate
 from ._record import load, provenance, save
 from ._results import RESULTS
 from ._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Players
+from .analysis._compare import Comparison, compare
 from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._linear import blocks, linearize
@@ -68,6 +69,7 @@ __all__ = [
     "Averaged",
     "Ball",
     "Box",
+    "Comparison",
     "Competitive",
     "Constrained",
     "Convolution",
@@ -119,6 +121,7 @@ __all__ = [
     "Unrolled",
     "WithAverage",
     "blocks",
+    "compare",
     "consensus",
     "critical_step",
     "diffuse",

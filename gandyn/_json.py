@@ -16,14 +16,20 @@ from jaxtyping import Array
 from ._evolve import Trajectory
 from ._results import RESULTS
 from ._system import Players
+from .analysis._compare import Comparison
 from .analysis._equilibria import Equilibria
 from .analysis._equilibrium import Equilibrium, Manifold
+from .analysis._normal_form import NormalForm
+from .analysis._predict import Prediction
+from .analysis._rate import Rate
 from .analysis._stability import Stability
 from .analysis._sweep import Sweep
 from .analysis._threshold import Threshold
 from .analysis._transient import Transient
 
-TYPES = {c.__name__: c for c in (Trajectory, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)}
+_RESULTS = (Trajectory, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)
+_MEASURED = (NormalForm, Prediction, Rate, Comparison)
+TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED)}
 OUTCOMES = (
     "successful",
     "nonfinite",

@@ -32,6 +32,7 @@ def results():
     found = gd.equilibrium(flow, gd.Players(0.1, -0.2))
     spectrum = gd.stability(gd.SimGD(flow, 0.2), found.state)
     three, good = jnp.array([0.1, jnp.nan, 1 / 3]), gd.RESULTS.successful
+    prediction = gd.Prediction("exponential", -three[0], three[2], 1, three[0], three[1])
     return {
         "Trajectory": gd.Trajectory(three, gd.Players(three, (three, -three)), good, {"max_steps": 9, "steps": jnp.array(2)}),
         "Equilibrium": found,
@@ -40,6 +41,10 @@ def results():
         "Stability": spectrum,
         "Threshold": gd.Threshold(three[:1], (("stable", "unstable"),), good),
         "Sweep": gd.sweep(_stability_at_origin, flow, {"gamma": (_weight, [0.0, 1.0, np.inf])}, progress=False),
+        "NormalForm": gd.NormalForm(three[0] * 1j, three[2] + 1j, three[1]),
+        "Prediction": prediction,
+        "Rate": gd.Rate("none", three[1], 0, three[0], three[:2], three[1:], 7, three[2], three[:2], prediction, three, three),
+        "Comparison": gd.compare(flow, {"simgd": gd.SimGD(flow, 0.2)}, found.state),
         "Transient": gd.Transient(three, three, *three, three * 1j, three[None] * 1j, three[None], good),
     }
 

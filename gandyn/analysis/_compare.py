@@ -193,7 +193,7 @@ def _row(step: AbstractMap, x: PyTree, bracket: tuple[float, float]) -> _Row:
 
     now, values = spectra_at(np.full(SAMPLES, size)), samples(*bracket)
     found = spectra_at(values)
-    row = _Row(*(np.asarray(v)[0] for v in (now.growth, now.rotation, now.code)), step=size, scan=np.asarray(found.growth))
+    row = _Row(float(now.growth[0]), float(now.rotation[0]), int(now.code[0]), size, scan=np.asarray(found.growth))
     row.time, row.evaluations = float(step.time()), step.evaluations()
     row.best, row.best_growth = _best(spectra_at, found, values)
     crossings = find_crossings(lambda v: np.array(spectra_at(v).code), *bracket, _tree.eps(x))

@@ -1,6 +1,8 @@
 """Pictures: one function for each kind of result, which draws on given axes or on a new figure and returns the axes."""
 
 from ._chart import chart as chart
+from ._comparison import comparison as comparison
+from ._comparison import rate as rate
 from ._portrait import portrait as portrait
 from ._spectrum import paths as paths
 from ._spectrum import spectrum as spectrum
