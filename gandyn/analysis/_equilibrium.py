@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PyTree, Scalar
 from .. import _tree
 from .._evolve import prepare
 from .._results import RESULTS, check, first, worst
-from .._system import AbstractSystem
+from .._system import AbstractMap, AbstractSystem
 
 
 class Equilibrium(eqx.Module):
@@ -41,23 +41,32 @@ def _equilibrium(system: AbstractSystem, guess: PyTree, solver: Any, max_steps: 
     residual, pullback = jax.vjp(lambda y: _residual(y, (system, still)), solution.value)
     size, slope, reach = _tree.norm(residual), _tree.norm(pullback(residual)[0]), 1 + _tree.norm(state)
     eps = _tree.eps(guess)
-    # Within a Newton step's reach, which a local minimum of the residual is not, or zero to rounding.
-    small = (size**2 <= eps**0.5 * slope * reach) | (size <= 10 * eps * (1 + _tree.norm(guess)))
+    # Within a Newton step's reach, which neither a local minimum of the residual is nor a tail of a vanishing gradient;
+    # or zero to rounding beside the slope in some generic direction.
+    vector, unravel = _tree.ravel(solution.value)
+    generic = _tree.norm(pullback(unravel(jnp.cos(jnp.arange(1.0, vector.size + 1)).astype(vector.dtype)))[0])
+    rounding = 20 * eps * generic * reach + (10 * eps * _tree.norm(state) if isinstance(system, AbstractMap) else 0.0)
+    small = (size**2 <= eps**0.5 * slope * reach) | (size <= rounding)
     broken = ~(jnp.isfinite(size) & _tree.finite(state))
     result = worst((broken, first(system.failure(state), RESULTS.nonfinite)), (~small, RESULTS.not_converged))
     return Equilibrium(state, size, result, {"steps": solution.stats["num_steps"]})
-
-
-def default_solver(x: PyTree) -> Any:
-    """Powell's dogleg with the tolerance that the state's type allows, and with a solver for singular Jacobians."""
-    tolerance = 100 * _tree.eps(x)
-    return optx.Dogleg(rtol=tolerance, atol=tolerance, linear_solver=lx.SVD())
 
 
 def newton(x: PyTree) -> Any:
     """Newton's method for singular Jacobians, where starts are many or close: it compiles four times as fast."""
     tolerance = 100 * _tree.eps(x)
     return optx.Newton(rtol=tolerance, atol=tolerance, linear_solver=lx.SVD())
+
+
+def default_solver(x: PyTree) -> Any:
+    """Powell's dogleg with the tolerance that the state's type allows, and with a solver for singular Jacobians.
+
+    Newton's method where the state is not of the default float type, which optimistix's descents take for granted.
+    """
+    if any(leaf.dtype != jnp.result_type(float) for leaf in jax.tree.leaves(_tree.split(x)[0])):
+        return newton(x)
+    tolerance = 100 * _tree.eps(x)
+    return optx.Dogleg(rtol=tolerance, atol=tolerance, linear_solver=lx.SVD())
 
 
 def equilibrium(
@@ -123,7 +132,7 @@ class Manifold(eqx.Module):
         return self.tangent.shape[1]
 
 
-def manifold(system: AbstractSystem, x: PyTree, *, step: float = 1e-3) -> Manifold:
+def manifold(system: AbstractSystem, x: PyTree, *, step: float = 1e-2) -> Manifold:
     """Whether an equilibrium lies on a manifold of equilibria, found by moving along the null space and solving again.
 
     A null vector is tangent to equilibria only if there are equilibria beside the point: a zero eigenvalue alone shows
