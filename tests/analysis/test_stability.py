@@ -264,23 +264,31 @@ def test_a_gaussian_game_at_order_two_is_not_trusted():
 # What is no verdict
 
 
-@pytest.mark.parametrize("x", [1e-9, -1e-9, 1e-5, -1e-5])
+def alone(p, x):
+    return jnp.where(p == 2, x**2, jnp.where(p == 3, x**3, x**4))
+
+
+def plane(p, x):
+    return jnp.stack([alone(p, x[0]), -x[1]])
+
+
+def turned(p, x):
+    return TURN @ plane(p, TURN.T @ x)
+
+
+@pytest.mark.parametrize(("f", "start"), [(alone, [1.0]), (plane, [1.0, 0.0]), (turned, TURN[:, 0])])
 @pytest.mark.parametrize("power", [2, 3, 4])
-def test_a_degenerate_equilibrium_found_roughly_is_neither_stable_nor_unstable(x, power):
+def test_a_degenerate_equilibrium_found_roughly_is_neither_stable_nor_unstable(f, start, power):
     """x' = x^k at the distance at which a solver stops: the Jacobian there has a sign, and it means nothing."""
-    system = Field(lambda p, x: jnp.stack([x[0] ** power, -x[1]]))
-    assert gd.stability(system, jnp.array([x, 0.0])).verdict in ("marginal", "undecided")
-    turned = Field(lambda p, x: TURN @ system(TURN.T @ x))
-    found = gd.stability(turned, TURN @ jnp.array([x, 0.0]), throw=False)
-    assert found.verdict in ("marginal", "undecided", "failed")
-    alone = gd.stability(Field(lambda p, x: x**power), jnp.array([x]), throw=False)
-    assert alone.verdict in ("marginal", "undecided", "failed")
+    for x in (1e-9, -1e-9, 1e-5, -1e-5):
+        found = gd.stability(Field(f, power), x * jnp.asarray(start), throw=False)
+        assert found.verdict in ("marginal", "undecided", "failed")
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_a_residual_in_one_direction_does_not_hide_a_fold_in_another(sign):
-    system = Field(lambda p, x: jnp.stack([sign * x[0] ** 2, -x[1], -2 * x[2]]))
-    assert gd.stability(system, jnp.array([1e-9, 1e-12, -1e-11])).verdict in ("marginal", "undecided")
+def test_a_residual_in_one_direction_does_not_hide_a_fold_in_another():
+    for sign in (1.0, -1.0):
+        system = Field(lambda p, x: jnp.stack([p * x[0] ** 2, -x[1], -2 * x[2]]), sign)
+        assert gd.stability(system, jnp.array([1e-9, 1e-12, -1e-11])).verdict in ("marginal", "undecided")
 
 
 def test_a_point_that_is_no_equilibrium_has_no_verdict():
