@@ -93,12 +93,6 @@ def test_a_defective_eigenvalue():
     assert abs(float(found.growth[1]) + 0.5) <= float(found.error[1]) < 0.1
 
 
-def test_no_equilibrium_is_taken_for_one():
-    found = gd.stability(single(damped(jnp.asarray(0.5))), single(gd.Players(jnp.asarray(0.1), jnp.asarray(0.1))), throw=False)
-    assert found.verdict == "failed"
-    assert bool(found.result == gd.RESULTS.not_stationary)
-
-
 def test_the_package_without_double_precision():
     with jax.enable_x64(False):
         game = gd.Penalised(gd.games.dirac(), gd.r1, 0.3)

@@ -46,9 +46,9 @@ def test_degree_of_exactness(law, moment, missed, order):
     measure = law(order)
     assert measure.points.shape == measure.weights.shape == (order,)
     # Up to degree 2q - 1 only rounding is left, relative to the absolute moment.
+    x, p = np.asarray(measure.points), np.asarray(measure.weights)
     for k in range(2 * order):
-        size = float(measure.expectation(lambda x, k=k: jnp.abs(x) ** k))
-        assert abs(float(measure.expectation(lambda x, k=k: x**k)) - moment(k)) <= 1e-13 * max(size, 1.0)
+        assert abs(p @ x**k - moment(k)) <= 1e-13 * max(p @ np.abs(x) ** k, 1.0)
     found = float(measure.expectation(lambda x: x ** (2 * order)))
     np.testing.assert_allclose(moment(2 * order) - found, missed(order), rtol=1e-10)
 
@@ -102,10 +102,10 @@ def test_default_orders():
 def test_a_box_is_integrated_by_coordinates():
     low, high = np.array([-1.0, 0.5]), np.array([2.0, 0.75])
     box = gd.Uniform(low, high, 4)
+    x, p = np.asarray(box.points), np.asarray(box.weights)
     for i, j in itertools.product(range(8), repeat=2):
         exact = uniform_moment(i, low[0], high[0]) * uniform_moment(j, low[1], high[1])
-        found = box.expectation(lambda x, i=i, j=j: x[0] ** i * x[1] ** j)
-        np.testing.assert_allclose(found, exact, rtol=1e-13)
+        np.testing.assert_allclose(p @ (x[:, 0] ** i * x[:, 1] ** j), exact, rtol=1e-13)
 
 
 def test_zero_variances_leave_a_lower_dimensional_law():
