@@ -57,7 +57,7 @@ class Comparison(eqx.Module):
 
     @property
     def rate(self) -> Float[Array, " n"]:
-        """The factor by which errors shrink per unit time or per application: exp(growth)."""
+        """The factor by which errors shrink per unit time or per application, exp(growth)."""
         return jnp.exp(self.growth)
 
     @property

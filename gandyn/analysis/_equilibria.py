@@ -40,7 +40,7 @@ class Equilibria(eqx.Module):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The type of each: node, focus, saddle, centre or degenerate, with its stability."""
+        """The type of each, a node, focus, saddle, centre or degenerate one, with its stability."""
         return tuple(jax.tree.map(lambda leaf, i=i: leaf[i], self.stability).kind for i in range(len(self)))
 
     def __str__(self) -> str:

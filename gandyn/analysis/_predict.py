@@ -41,12 +41,12 @@ class Prediction(eqx.Module):
 
     @property
     def rate(self) -> Scalar:
-        """The factor by which errors shrink per unit time or per application: exp(growth)."""
+        """The factor by which errors shrink per unit time or per application, exp(growth)."""
         return jnp.exp(self.growth)
 
     @property
     def exponent(self) -> Scalar:
-        """The exponent p of an algebraic decay :math:`t^{-p}`: one half; NaN for the other kinds."""
+        """The exponent p of an algebraic decay :math:`t^{-p}`, one half; NaN for the other kinds."""
         return jnp.asarray(0.5 if self.kind == ALGEBRAIC else jnp.nan)
 
     def time(self, error: float, start: float = 1.0) -> float:

@@ -43,7 +43,7 @@ class Rate(eqx.Module):
 
     @property
     def rate(self) -> Scalar:
-        """The factor by which errors shrink per unit time or per application: exp(growth)."""
+        """The factor by which errors shrink per unit time or per application, exp(growth)."""
         return jnp.exp(self.growth)
 
     def time(self, error: float) -> float:

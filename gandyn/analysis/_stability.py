@@ -58,7 +58,7 @@ class Stability(eqx.Module):
     @property
     @eqx.filter_jit
     def rate(self) -> Float[Array, "*b"]:
-        """The factor by which errors shrink (or grow) per unit time or per application: exp(growth)."""
+        """The factor by which errors shrink (or grow) per unit time or per application, exp(growth)."""
         return jnp.exp(self.growth)
 
     @property
@@ -70,7 +70,7 @@ class Stability(eqx.Module):
     @property
     @eqx.filter_jit
     def code(self) -> Int[Array, "*b"]:
-        """The verdict as a number: 0 stable, 1 unstable, 2 marginal, 3 undecided, 4 failed."""
+        """The verdict as a number (0 stable, 1 unstable, 2 marginal, 3 undecided, 4 failed)."""
         unsettled = self.result == RESULTS.unsettled
         failed = (self.result != RESULTS.successful) & ~unsettled
         marginal = self.error <= jnp.sqrt(jnp.finfo(self.bound.dtype).eps) * self.scale
@@ -101,7 +101,7 @@ class Stability(eqx.Module):
 
     @property
     def kind(self) -> str:
-        """The type of equilibrium: node, focus, saddle, centre or degenerate, with its stability."""
+        """The type of equilibrium, a node, focus, saddle, centre or degenerate one, with its stability."""
         if self.verdict in ("undecided", "failed"):
             return str(self.verdict)
         real = np.asarray(self.exponents.real)
