@@ -1,9 +1,12 @@
 import os
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
 
 import jax
+
+import gandyn
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
@@ -38,6 +41,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "remove-warn"
+nb_merge_streams = True
 
 jax.Array.__name__ = "Array"  # or every annotation reads `jaxlib._jax.Array`
 autodoc_typehints = "description"
@@ -64,5 +68,12 @@ def refuse_unexecuted_python(_app, name, source):
         raise ValueError(f"{name}: a Python block that is not a {{code-cell}} would never be run; make it one.")
 
 
+def refuse_missing_names(_app, _env, _docnames):
+    reference = " ".join(page.read_text(encoding="utf-8") for page in (HERE / "api").glob("*.md"))
+    if missing := [name for name in gandyn.__all__ if not re.search(rf"gandyn\.{name}\b", reference)]:
+        raise ValueError(f"docs/api does not mention {missing}.")
+
+
 def setup(app):
+    app.connect("env-before-read-docs", refuse_missing_names)
     app.connect("source-read", refuse_unexecuted_python)

@@ -30,8 +30,8 @@ charts = {method: gd.sweep(verdict, method(game, 0.1), grid) for method in (gd.S
 # %%
 # With the slope f'(0) = 1/2 the flow has the eigenvalues -gamma/2 +- sqrt(gamma^2/4 - f'(0)^2). Simultaneous descent
 # loses stability at the step gamma / f'(0)^2 while they are complex, by a pair of multipliers that leaves the unit
-# circle, and at 2 / max |lambda| once they are real, by a multiplier that passes through -1. Alternating descent loses
-# it at (sqrt(gamma^2 + 4 f'(0)^2) - gamma) / f'(0)^2, always through -1.
+# circle, and at two over the largest modulus once they are real, by a multiplier that passes through -1. Alternating
+# descent loses it at (sqrt(gamma^2 + 4 f'(0)^2) - gamma) / f'(0)^2, always through -1.
 
 slope = 0.5
 fast = gammas / 2 + np.sqrt(np.maximum(gammas**2 / 4 - slope**2, 0.0))
