@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import PyTree
 
@@ -60,8 +59,7 @@ def _find(setup: Setup) -> Found:
         return Found(point, flow, flow, None, *_transverse(setup.flow, point.state, flow))
     state = setup.step.init(point.state)
     found = stability(setup.step, state)
-    # With a step size for each player there is no single critical one.
-    critical = critical_step(setup.step, state, throw=False) if len(jax.tree.leaves(setup.step.h)) == 1 else None
+    critical = critical_step(setup.step, state, throw=False)
     return Found(point, found, flow, critical, *_transverse(setup.step, state, found))
 
 
