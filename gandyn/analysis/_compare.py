@@ -155,8 +155,8 @@ def _lost(spectra_at: Callable[[np.ndarray], Stability], critical: float) -> str
     if not unstable.size or growth[-1] < 1e3 * error[-1]:
         return ""
     exponents = np.asarray(found.exponents)[unstable[0]]
-    angle = abs(exponents[np.argmax(exponents.real)].imag)
-    tolerance = float(np.finfo(exponents.real.dtype).eps) ** 0.5
+    angle = abs(np.imag(exponents)[np.argmax(np.real(exponents))])
+    tolerance = float(np.finfo(growth.dtype).eps) ** 0.5
     return FOLD if angle <= tolerance else FLIP if np.pi - angle <= tolerance else NEIMARK_SACKER
 
 

@@ -123,10 +123,10 @@ def normal_form(system: AbstractSystem, x: PyTree) -> NormalForm:
     x = settled(system, x)
     matrix = np.asarray(eqx.filter_jit(jacobian)(system, x))
     values, vectors = np.linalg.eig(matrix)
-    growth = np.log(np.maximum(np.abs(values), 1e-300)) if discrete else values.real
+    growth = np.log(np.maximum(np.abs(values), 1e-300)) if discrete else np.real(values)
     eps = _tree.eps(x)
     near = eps**0.5 * max(float(np.abs(values).max()), float(np.linalg.norm(matrix)) / len(matrix))
-    top = int(np.argmax(growth + eps**0.5 * near * (values.imag > 0)))
+    top = int(np.argmax(growth + eps**0.5 * near * (np.imag(values) > 0)))
     if abs(values[top].imag) <= near or np.sum(np.abs(growth - growth[top]) <= near) != 2:
         raise ValueError(
             "normal_form: the leading mode does not rotate, or several modes lead together; the eigenvalues are "

@@ -77,7 +77,7 @@ class Prediction(eqx.Module):
         while missing(end) < 0:
             end *= 2
         start_of_fall = max(0.0, self.power / decay - 1 / float(self.shear))
-        return float(scipy.optimize.brentq(missing, start_of_fall, end))
+        return float(scipy.optimize.root_scalar(missing, bracket=(start_of_fall, end)).root)
 
     def __str__(self) -> str:
         factor = f", times t^{self.power}" if self.power else ""
@@ -127,7 +127,7 @@ def _jordan(matrix: np.ndarray, value: complex, eps: float) -> tuple[complex, in
         def inside(z: complex, centre: complex = centre, reach: float = spread) -> bool:
             return abs(z - centre) <= reach
 
-        block, _, found = scipy.linalg.schur(matrix, output="complex", sort=inside)
+        block, _, found = scipy.linalg.schur(matrix, output="complex", sort=inside)  # pyright: ignore[reportAssignmentType]
         if found != count:
             continue
         nilpotent = np.triu(block[:count, :count], 1)

@@ -77,7 +77,7 @@ class Claim:
     literal: Callable[..., dict[str, Any]] | None = None
     correction: str = ""
     tolerance: float = 1e-10
-    figure: Callable[[Any], None] | None = None
+    figure: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)

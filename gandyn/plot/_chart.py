@@ -45,9 +45,7 @@ def _limit(growth: np.ndarray) -> float:
 
 
 @style()
-def chart(
-    sweep: Sweep, *, curves: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None, ax: Axes | None = None
-) -> Axes:
+def chart(sweep: Sweep, *, curves: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None, ax: Axes | None = None) -> Axes:
     """The stability map over two parameters.
 
     Colour is the growth, blue where perturbations decay and red where they grow, on a scale symmetric about zero and
@@ -68,9 +66,7 @@ def chart(
     """
     found, names = stabilities(sweep), list(sweep.axes)
     if len(names) != 2:
-        raise ValueError(
-            f"chart draws a sweep over two axes; this one has {names}. For one axis there is gd.plot.paths."
-        )
+        raise ValueError(f"chart draws a sweep over two axes; this one has {names}. For one axis there is gd.plot.paths.")
     ax = axes(ax, 2.9)
     order = [np.argsort(np.asarray(values)) for values in sweep.axes.values()]
     x, y = (np.asarray(values)[i] for values, i in zip(sweep.axes.values(), order, strict=True))

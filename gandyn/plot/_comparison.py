@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from ..analysis._compare import Comparison
 from ..analysis._predict import ALGEBRAIC, EXPONENTIAL, GROWING
 from ..analysis._rate import Rate
-from ._style import BLACK, BLUE, GREY, MARKERS, ORANGE, PALETTE, VERMILLION, axes, legend, style
+from ._style import BLACK, BLUE, GREY, MARKERS, ORANGE, PALETTE, VERMILION, axes, legend, style
 
 _DASHES = ("-", "--", "-.", ":")
 
@@ -96,7 +96,7 @@ def rate(rate: Rate, *, ax: Axes | None = None) -> Axes:
         ax.axvspan(float(rate.window[0]), float(rate.window[1]), color=GREY, alpha=0.12, lw=0, label="used")
     if rate.kind in (EXPONENTIAL, GROWING) and used.any():
         line = float(rate.growth) * ts[used]
-        ax.plot(ts[used], np.exp(line + np.mean(np.log(distances[used]) - line)), "--", color=VERMILLION, label="fit")
+        ax.plot(ts[used], np.exp(line + np.mean(np.log(distances[used]) - line)), "--", color=VERMILION, label="fit")
     predicted = rate.predicted
     if predicted is not None and predicted.kind == ALGEBRAIC and used.any():
         grown = float(predicted.slope) * (ts[used] - ts[used][0])

@@ -19,7 +19,7 @@ from .._system import AbstractFlow, AbstractMap
 from ..analysis._equilibria import equilibria as find_equilibria
 from ..analysis._linear import jacobian
 from ..analysis._stability import stability
-from ._style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, axes, coordinate_names, legend, style
+from ._style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, axes, coordinate_names, legend, style
 
 _GRID = 129
 _TIMES = 2001
@@ -157,7 +157,7 @@ def _manifolds(ax: Axes, flow: AbstractFlow, plane: _Plane, point: np.ndarray, s
     values, vectors = np.linalg.eig(matrix)
     for value, vector in zip(np.real(values), np.real(vectors).T, strict=True):
         away = 1e-3 * vector / np.linalg.norm(vector / plane.width)
-        kind, color = ("unstable", VERMILLION) if value > 0 else ("stable", BLUE)
+        kind, color = ("unstable", VERMILION) if value > 0 else ("stable", BLUE)
         numbers = (jnp.asarray(number, plane.low.dtype) for number in (np.sign(value), plane.width, 0.01 * speed))
         along = _Along(flow, *numbers)
         for start in (point + away, point - away):

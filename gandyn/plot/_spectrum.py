@@ -44,9 +44,7 @@ def _disc(ax: Axes, step: float, size: float) -> None:
 
 
 @style()
-def spectrum(
-    stability: Stability, *, step: ScalarLike | None = None, label: str | None = None, ax: Axes | None = None
-) -> Axes:
+def spectrum(stability: Stability, *, step: ScalarLike | None = None, label: str | None = None, ax: Axes | None = None) -> Axes:
     r"""Eigenvalues in the complex plane, with the boundary of stability.
 
     For a flow that is the imaginary axis and, with `step=h`, the disc :math:`|1 + h\lambda| < 1` in which simultaneous
@@ -71,9 +69,7 @@ def spectrum(
         reason = message(stability.result) if np.ndim(stability.bound) == 0 else "every verdict failed."
         raise ValueError(f"There are no finite eigenvalues to draw: {reason}")
     if step is not None and discrete:
-        raise ValueError(
-            "step draws the disc of a flow's eigenvalues; those of a map are compared with the unit circle."
-        )
+        raise ValueError("step draws the disc of a flow's eigenvalues; those of a map are compared with the unit circle.")
     if step is not None and not 0 < np.asarray(step) < np.inf:
         raise ValueError(f"The step size must be positive and finite; got {step}.")
     ax = axes(ax, 2.9)
@@ -155,9 +151,7 @@ def paths(sweep: Sweep, name: str | None = None, *, ax: Axes | None = None) -> A
     values = np.moveaxis(np.asarray(found.eigenvalues), names.index(name), 0)
     values = values.reshape(parameter.size, -1, values.shape[-1])
     if parameter.size < 2 or not np.isfinite(values).any():
-        raise ValueError(
-            f"paths needs eigenvalues at two values of {name!r} or more; {parameter.size} values are there."
-        )
+        raise ValueError(f"paths needs eigenvalues at two values of {name!r} or more; {parameter.size} values are there.")
     ax = axes(ax, 2.9)
     columns = np.concatenate([_linked(values[:, j], parameter) for j in range(values.shape[1])], axis=1)
     scale = norm(parameter)

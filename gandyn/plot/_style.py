@@ -20,9 +20,9 @@ COLUMN, PAGE = 3.4, 7.0
 
 # Okabe and Ito's palette (2008), told apart with any kind of colour vision.
 BLACK, GREY = "#000000", "#7f7f7f"
-BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 ORANGE, SKY = "#e69f00", "#56b4e9"
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 _SETTINGS: dict[Any, Any] = {

@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..analysis._transient import Transient
 from ._spectrum import complex_plane
-from ._style import BLACK, BLUE, ORANGE, VERMILLION, axes, legend, style
+from ._style import BLACK, BLUE, ORANGE, VERMILION, axes, legend, style
 
 
 def _is_map(found: Transient) -> bool:
@@ -69,7 +69,7 @@ def gain(transient: Transient, *, ax: Axes | None = None) -> Axes:
     ax.semilogy(ts, factor, color=BLUE, zorder=3, label=r"$\|A^t\|$" if discrete else r"$\|e^{tA}\|$")
     ax.plot(ts[peak], factor[peak], "o", color=BLUE, ms=4, zorder=4, label=f"peak {factor[peak]:.3g}")
     window = ax.get_ylim()
-    ax.plot(ts, np.exp(float(transient.abscissa) * ts), "--", color=VERMILLION, lw=1.0, label="initial growth")
+    ax.plot(ts, np.exp(float(transient.abscissa) * ts), "--", color=VERMILION, lw=1.0, label="initial growth")
     ax.plot(ts, np.exp(growth * ts), ":", color=ORANGE, lw=1.2, label="growth of the spectrum")
     ax.set(ylim=window, xlim=ts[[0, -1]], xlabel="applications" if discrete else "time", ylabel="gain")
     legend(ax)

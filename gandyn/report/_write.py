@@ -77,7 +77,7 @@ def _plain(value: Any) -> Any:
         return repr(value)
     if array.dtype.kind not in "biufc" or array.size > 64:
         return _short(value)
-    pairs = np.stack([array.real, array.imag], axis=-1) if array.dtype.kind == "c" else array
+    pairs = np.stack([np.real(array), np.imag(array)], axis=-1) if array.dtype.kind == "c" else array
     return _strict(pairs.tolist())
 
 
@@ -150,7 +150,7 @@ def write(outcomes: Sequence[Outcome], folder: str | Path, *, figures: bool = Tr
     folder.mkdir(parents=True, exist_ok=True)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": number, "mathematics": mathematics, "inline": inline, "setting": setting}
-    template = environment.from_string(importlib.resources.files(__package__).joinpath("report.html").read_text("utf-8"))
+    template = environment.from_string(importlib.resources.files("gandyn.report").joinpath("report.html").read_text("utf-8"))
     pictures = {o.claim.key: svg(o.claim) for o in outcomes if o.claim.figure} if figures else {}
     sources = list(dict.fromkeys(o.claim.source for o in outcomes))
     page = template.render(

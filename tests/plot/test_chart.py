@@ -19,9 +19,7 @@ def at_origin(system):
 def given(growth, bound, failed):
     """A sweep with these growths, bounds and failures."""
     exponents = (growth + 0j)[..., None]
-    result = eqx.filter_vmap(
-        eqx.filter_vmap(lambda no: gd.RESULTS.where(no, gd.RESULTS.nonfinite, gd.RESULTS.successful))
-    )
+    result = eqx.filter_vmap(eqx.filter_vmap(lambda no: gd.RESULTS.where(no, gd.RESULTS.nonfinite, gd.RESULTS.successful)))
     found = gd.Stability(exponents, exponents, bound, jnp.ones_like(growth), result(failed))
     n, m = growth.shape
     return gd.Sweep({"first": jnp.arange(float(n)), "second": jnp.arange(float(m))}, found)
