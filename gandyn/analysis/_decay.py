@@ -99,7 +99,7 @@ def _frequency(t: np.ndarray, y: np.ndarray) -> float:
         return float(np.sum((y - design @ np.linalg.lstsq(design, y)[0]) ** 2))
 
     ends = max(low, peak - step), min(high, peak + step)
-    return float(scipy.optimize.fminbound(misfit, *ends, xtol=1e-9))
+    return float(np.asarray(scipy.optimize.fminbound(misfit, *ends, xtol=1e-9)))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _solve(t: np.ndarray, y: np.ndarray, power: int | None, frequency: float, co
         i = int(np.argmin([misfit(z) for z in grid]))
         disguised = power is None and i == grid.size - 1
         ends = grid[max(i - 1, 0)], grid[min(i + 1, grid.size - 1)]
-        offset = float(np.exp(scipy.optimize.fminbound(misfit, *ends, xtol=1e-10)))
+        offset = float(np.exp(np.asarray(scipy.optimize.fminbound(misfit, *ends, xtol=1e-10))))
     a, b = design(offset)
     solution = np.linalg.lstsq(a, b)[0]
     rest = b - a @ solution
