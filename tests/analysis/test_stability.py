@@ -371,14 +371,14 @@ def test_the_derivative_of_the_growth_is_its_slope():
     def dirac_growth(gamma):
         return gd.stability(gd.AltGD(gd.Penalised(gd.games.dirac(), gd.r1, gamma), 0.7), ORIGIN).growth
 
-    def affine_growth(gamma):
-        game = gd.Penalised(gd.games.uniform_affine(order=4), gd.r1, gamma)
-        return gd.stability(game, gd.Players((1.0, 0.0), (0.0, 0.0))).growth
+    def quadratic_growth(a):
+        game = gd.games.quadratic(a * jnp.diag(jnp.array([1.0, 2.0])), jnp.array([[1.0, 0.3], [-0.5, 0.7]]), 0.1 * jnp.eye(2))
+        return gd.stability(game, gd.Players(jnp.zeros(2), jnp.zeros(2))).growth
 
     for growth, at, derivative in (
         (dirac_growth, 0.3, jax.grad),
         (dirac_growth, 1.6, jax.jacfwd),
-        (affine_growth, 0.4, jax.grad),
+        (quadratic_growth, 0.4, jax.grad),
     ):
         compiled = jax.jit(growth)
         slope = (compiled(at + 1e-5) - compiled(at - 1e-5)) / 2e-5
