@@ -45,7 +45,8 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     install(session, "test")
-    session.run("pytest", *session.posargs, env={"MPLBACKEND": "Agg"})
+    # A file stays with one worker, so that its tests share what they compile.
+    session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs, env={"MPLBACKEND": "Agg"})
 
 
 @nox.session
