@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 import gandyn as gd
@@ -34,7 +33,7 @@ def found(step: gd.AbstractMap) -> gd.Stability:
 
 def game(c: float) -> gd.AbstractGame:
     """The bilinear game."""
-    return gd.games.bilinear(jnp.asarray(c))
+    return gd.games.bilinear(c)
 
 
 def verdict(stable: bool) -> str:
@@ -110,10 +109,6 @@ BM02 = Claim(
 )
 
 
-def _optimistic_limit(c: float) -> dict[str, Any]:
-    return {"critical u": 3**-0.5}
-
-
 def _optimistic_limit_computed(c: float) -> dict[str, Any]:
     step = gd.Optimistic(game(c), 0.1)
     return {"critical u": gd.critical_step(step, step.init(ORIGIN), (0.05 / c, 2 / c)).value * c}
@@ -124,7 +119,7 @@ BM08 = Claim(
     DASKALAKIS,
     "The critical step of the optimistic gradient on the bilinear game",
     r"u_c = 1/\sqrt3",
-    _optimistic_limit,
+    lambda c: {"critical u": 3**-0.5},
     _optimistic_limit_computed,
     ({"c": 1.0},),
     lambda rng: {"c": float(rng.uniform(0.5, 2.0))},
