@@ -37,8 +37,8 @@ class RESULTS(eqx.Enumeration):
     )
     no_step = "The equation of an implicit step has no solution that Newton's method reaches. Use a smaller step size."
     singular_rule = (
-        "The optimiser's step has no derivative at rest: its preconditioner is the square root of a second moment that is "
-        "zero there. Pass a positive `eps_root` (optax.adam(..., eps_root=1e-8)), or study it by `iterate`."
+        "The optimiser's step has no derivative at rest: it divides by the square root of a second moment that is zero there, "
+        "or takes a sign. Pass a positive `eps_root` (optax.adam(..., eps_root=1e-8)), or study it by `iterate`."
     )
     not_stable = "The mean square grows, so that there is no stationary covariance. Use a smaller step size or larger batches."
     no_crossing = "The verdict does not change within the bracket. Widen the bracket, or look at `stability` at both ends."

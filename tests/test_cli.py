@@ -466,7 +466,7 @@ MISUSE = {
     "stability dirac --penalty r1=1,centre=1": "There is no setting of the penalty r1, 'centre'",
     "stability dirac --penalty r1=1,player=nobody": "no player 'nobody'; its players are ['generator', 'discriminator']",
     "stability dirac --field consensus=1,of=flow": "There are: game",
-    "stability dirac --map adam=1": "There is no map 'adam'. There are: simgd, altgd.",
+    "stability dirac --map adamw=1": "There is no map 'adamw'. Did you mean 'adam'? There are: simgd, altgd, extragradient",
     "stability dirac --map simgd=0": "step sizes must be positive and finite; got 0.0",
     "stability dirac --map altgd=1,steps=1:x": "give a whole number for each player",
     "stability dirac --map altgd=1,steps=1:0": "every player needs at least one step",

@@ -141,6 +141,8 @@ def _hidden(step: AbstractMap, moved: Moved, x: PyTree, size: float) -> Array | 
         return None
     # At two step sizes, lest a coupling vanish at one of them by accident.
     parts = [linear_part(move(step, moved, jnp.asarray(h)), step.settle(state)) for h in (size, 0.618 * size)]
+    if not all(np.isfinite(matrix).all() for matrix, _ in parts):
+        return None
     basis = visible([np.asarray(matrix) for matrix, _ in parts], np.asarray(parts[0][1]), _tree.eps(x))
     rest = scipy.linalg.null_space(basis.T)
     return jnp.asarray(rest) if rest.shape[1] else None

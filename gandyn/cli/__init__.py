@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from ._options import FAILED, FINE, INTERRUPTED, MISUSED, Game, Json, Out, System, Words
+from ._options import FAILED, FINE, INTERRUPTED, MISUSED, Flow, Game, Json, Out, System, Words
 
 _HELP = """GAN training as a dynamical system.
 
@@ -22,6 +22,7 @@ _EXAMPLES = """Examples:
   gandyn stability dirac --objective wasserstein --penalty r1=0.3
   gandyn stability dirac --field consensus=0.1,of=game --map altgd=0.2
   gandyn stability path/to/file.py:game --json
+  gandyn compare dirac --penalty r1=0.3 --map simgd=0.2 --map altgd=0.2 --map extragradient=0.2
   gandyn sweep dirac --penalty r1=1 --axis r1=0:2:100 --out sweep.json
   gandyn sweep dirac --penalty r1=1 --map simgd=1 \\
     --axis r1=0:2:300 --axis h=0.01:6:300 --figure map.svg
@@ -60,6 +61,34 @@ def stability(game: Game, /, *, system: System | None = None, as_json: Json = Fa
     from ._stability import run
 
     return run(game, system or System(), as_json, out)
+
+
+@app.command
+def compare(
+    game: Game,
+    /,
+    *,
+    flow: Flow | None = None,
+    maps: Annotated[
+        Words,
+        Parameter(
+            name="--map",
+            metavar="NAME=STEP",
+            help="A training algorithm (see `gandyn list`), as for `gandyn stability`: simgd=0.2, altgd=0.2,steps=1:5, "
+            "adam=0.01,b1=0.5,eps_root=1e-8. May be repeated.",
+        ),
+    ],
+    as_json: Json = False,
+    out: Out = None,
+    figure: Annotated[
+        Path | None,
+        Parameter(metavar="FILE", help="Draw the growth of each map over its step size, as svg, pdf or png."),
+    ] = None,
+) -> int:
+    """The flow and training algorithms in one table: rates, critical and best step sizes, costs."""
+    from ._compare import run
+
+    return run(game, flow or Flow(), maps, as_json, out, figure)
 
 
 @app.command

@@ -25,6 +25,25 @@ def describe(chosen: dict[str, Any]) -> str:
     return "; ".join(f"{key} {', '.join(value) if isinstance(value, list) else value}" for key, value in chosen.items())
 
 
+def check_figure(file: Path | None) -> None:
+    """Refuse, before anything is computed, a picture of a kind that is not known.
+
+    Raises:
+        ValueError: Another ending than svg, pdf or png.
+    """
+    if file is not None and file.suffix not in (".svg", ".pdf", ".png"):
+        raise ValueError(f"--figure {file}: the name must end in .svg, .pdf or .png.")
+
+
+def draw(axes: Any, file: Path) -> None:
+    """Write a picture, and leave what was there before if that fails."""
+    from .. import plot
+    from .._record import replacing
+
+    with replacing(file) as temporary:
+        plot.save(axes, temporary)
+
+
 def show_json(document: dict[str, Any]) -> None:
     """Strict JSON in one line to stdout."""
     show(json.dumps(document, allow_nan=False))

@@ -12,8 +12,9 @@ from .. import _tree
 from ..claims._all import ALL
 from ._console import double_precision, show
 from ._games import LIBRARY, OBJECTIVES, find
+from ._maps import MAPS
 from ._options import FINE
-from ._specs import FIELDS, MAPS, PENALTIES
+from ._specs import FIELDS, PENALTIES
 
 
 def run(leaves: str | None) -> int:
@@ -30,7 +31,7 @@ def _everything() -> str:
         _section("objectives (--objective)", {name: _phrase(type(value)) for name, value in OBJECTIVES.items()}),
         _section("penalties (--penalty)", {name: _phrase(value) for name, value in PENALTIES.items()}),
         _section("fields (--field)", {name: _phrase(value) for name, value in FIELDS.items()}),
-        _section("maps (--map)", {name: _phrase(value) for name, value in MAPS.items()}),
+        _section("maps (--map)", {name: known.what for name, known in MAPS.items()}),
         _section("claims (gandyn reproduce)", {key: f"{claim.title} [{claim.source.short}]" for key, claim in ALL.items()}),
     ]
     return "\n\n".join(parts)

@@ -20,10 +20,13 @@ Json = Annotated[bool, Parameter(name="--json", help="Print JSON instead of text
 Out = Annotated[Path | None, Parameter(metavar="FILE", help="Keep the result in this file, for `gd.load`.")]
 
 
-@Parameter(name="*", group=Group("The system", sort_key=0))
+_SYSTEM = Parameter(name="*", group=Group("The system", sort_key=0))
+
+
+@_SYSTEM
 @dataclass(frozen=True, kw_only=True)
-class System:
-    """The options that make a system of a game, in the order in which they apply."""
+class Flow:
+    """The options that make a flow of a game, in the order in which they apply, and where to look for an equilibrium."""
 
     objective: Annotated[str | None, Parameter(metavar="NAME", help="A formulation, such as wasserstein.")] = None
     changes: Annotated[
@@ -52,20 +55,28 @@ class System:
             "it wraps, or with of=game that of the game without penalties. May be repeated; the later wraps the earlier.",
         ),
     ] = ()
-    step: Annotated[
-        str | None,
-        Parameter(
-            name="--map",
-            metavar="NAME=STEP",
-            help="A training algorithm: simgd=0.2, or altgd=0.2,steps=1:5,order=discriminator:generator. A step size for each "
-            "player: altgd=0.1:0.4.",
-        ),
-    ] = None
     at: Annotated[
         str | None,
         Parameter(
             metavar="NUMBERS",
             allow_leading_hyphen=True,
             help="Where to start looking for the equilibrium, the state's numbers in order: --at 0.1,-0.2",
+        ),
+    ] = None
+
+
+@_SYSTEM
+@dataclass(frozen=True, kw_only=True)
+class System(Flow):
+    """The options that make a system of a game: a flow, and a map of it if there is a training algorithm."""
+
+    step: Annotated[
+        str | None,
+        Parameter(
+            name="--map",
+            metavar="NAME=STEP",
+            help="A training algorithm (see `gandyn list`) and its step size: simgd=0.2, or with settings "
+            "altgd=0.2,steps=1:5,order=discriminator:generator, or momentum=0.2,beta=-0.3. A step size for each player: "
+            "altgd=0.1:0.4.",
         ),
     ] = None

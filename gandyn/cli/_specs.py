@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 
 from .. import _tree
 from .._evolve import prepare
-from .._system import AbstractFlow, AbstractGame, AbstractSystem, Players
+from .._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Players
 from ..fields._norm import consensus, jare, nagarajan_kolter
 from ..games._noise import instance_noise
 from ..games._penalty import (
@@ -25,15 +25,14 @@ from ..games._penalty import (
     two_sided,
     weight_decay,
 )
-from ..maps._gradient import AltGD, SimGD
 from ._games import as_game, as_number, changed, choose, find, formulated, leaf_at
-from ._options import System
+from ._maps import MAPS, Spec, as_names, flow_of, lens
+from ._options import Flow, System
 
 PENALTIES = {"r1": r1, "r2": r2, "gp": gradient_penalty, "weight_decay": weight_decay}
 FORMS = {"two_sided": two_sided, "one_sided": one_sided, "quartic": quartic}
 POINTS = {"segments": on_segments, "real": on_real, "generated": on_generated}
 FIELDS = {"consensus": consensus, "jare": jare, "nagarajan_kolter": nagarajan_kolter}
-MAPS = {"simgd": SimGD, "altgd": AltGD}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Setup:
     """What the options describe: a flow, a map of it where one is asked for, a guess, and the numbers that may move."""
 
     flow: AbstractFlow
-    step: SimGD | AltGD | None
+    step: AbstractMap | None
     guess: PyTree
     numbers: dict[str, Number]
 
@@ -67,7 +66,7 @@ class Setup:
         return self.flow if self.step is None else self.step
 
 
-def assemble(text: str, options: System) -> Setup:
+def assemble(text: str, options: Flow) -> Setup:
     """The system that a game and the options describe.
 
     Raises:
@@ -88,16 +87,17 @@ def assemble(text: str, options: System) -> Setup:
     for spec in options.field:
         flow, numbers = _regularised(flow, numbers, spec, game, raw)
     guess = _guess(text, guess, options.at)
-    step = None if options.step is None else _map(flow, options.step)
-    if step is not None:
-        numbers = {name: number.inside(_flow) for name, number in numbers.items()} | {"h": Number((_step,))}
+    step = None
+    if isinstance(options, System) and options.step is not None:
+        step, own = build_map(flow, options.step)
+        numbers = {name: number.inside(flow_of) for name, number in numbers.items()} | own
     setup = Setup(flow, step, guess, numbers)
     # Before anything is compiled, so that what does not fit is told at once.
     prepare(setup.system, guess if step is None else step.init(guess))
     return setup
 
 
-def settings(text: str, options: System) -> dict[str, Any]:
+def settings(text: str, options: Flow) -> dict[str, Any]:
     """What was asked for, by the names of the options."""
     names = {"changes": "set", "step": "map"}
     given = {key: value for key, value in dataclasses.asdict(options).items() if value not in (None, ())}
@@ -141,7 +141,7 @@ def _weight(system: Any) -> Any:
 
 
 def _step(system: Any) -> Any:
-    return system.h
+    return system.step_size()
 
 
 def _centre(system: Any) -> Any:
@@ -160,16 +160,6 @@ def _parse(spec: str, known: dict[str, Any], what: str, keys: Callable[[str], tu
     return name, value, {choose(key, allowed, f"setting of the {what} {name},"): word for key, word in pairs}
 
 
-def _names(text: str) -> tuple[str | int, ...]:
-    return tuple(int(word) if word.isdigit() else word for word in text.split(":"))
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    if not all(word.isdigit() for word in text.split(":")):
-        raise ValueError(f"steps={text}: give a whole number for each player, as in steps=1:5.")
-    return tuple(int(word) for word in text.split(":"))
-
-
 def _with(numbers: dict[str, Number], name: str, number: Number) -> dict[str, Number]:
     """The numbers and one more; a name that is taken gets a count, as in `r1_2`."""
     taken = sum(key.rstrip("0123456789").removesuffix("_") == name or key == name for key in numbers)
@@ -179,7 +169,7 @@ def _with(numbers: dict[str, Number], name: str, number: Number) -> dict[str, Nu
 def _penalised(flow: Any, numbers: dict[str, Number], spec: str) -> tuple[AbstractGame, dict[str, Number]]:
     keys = {"gp": ("centre", "form", "points", "player")}
     name, weight, words = _parse(spec, PENALTIES, "penalty", lambda name: keys.get(name, ("player",)))
-    penalty, player = PENALTIES[name], _names(words.get("player", "discriminator"))
+    penalty, player = PENALTIES[name], as_names(words.get("player", "discriminator"))
     if name == "gp":
         penalty = gradient_penalty(
             as_number(words.get("centre", "1"), f"--penalty {spec}"),
@@ -208,15 +198,17 @@ def _regularised(
     return FIELDS[name](flow, value, of), _with(numbers, name, Number((_weight,), leaf))
 
 
-def _map(flow: AbstractFlow, spec: str) -> SimGD | AltGD:
-    keys = {"simgd": (), "altgd": ("order", "steps")}
-    name, size, words = _parse(spec, MAPS, "map", lambda name: keys[name])
-    steps = [as_number(word, f"--map {spec}") for word in size.split(":")]
-    h = steps[0] if len(steps) == 1 else tuple(steps)
-    if name == "simgd":
-        return SimGD(flow, h)
-    order = _names(words["order"]) if "order" in words else None
-    return AltGD(flow, h, order, _counts(words["steps"]) if "steps" in words else None)
+def build_map(flow: AbstractFlow, spec: str) -> tuple[AbstractMap, dict[str, Number]]:
+    """The training algorithm that a `--map` describes, and its numbers that may move.
+
+    Raises:
+        ValueError: There is no such algorithm or setting, or a number is none.
+    """
+    name, size, words = _parse(spec, MAPS, "map", lambda name: MAPS[name].settings())
+    sizes = tuple(as_number(word, f"--map {spec}") for word in size.split(":"))
+    step = MAPS[name].build(flow, Spec(spec, sizes, words))
+    numbers = {key: Number((lens(key),)) for key in MAPS[name].numbers if key in words}
+    return step, {"h": Number((_step,))} | numbers
 
 
 def _guess(text: str, guess: PyTree | None, at: str | None) -> PyTree:

@@ -11,12 +11,13 @@ import numpy as np
 from .. import _tree
 from .._json import plain
 from .._record import as_json as result_as_json
-from .._record import environment, replacing, save
+from .._record import environment, save
 from .._results import first
 from ..analysis._equilibrium import equilibrium
 from ..analysis._stability import VERDICTS, Stability, stability
 from ..analysis._sweep import Sweep, sweep
-from ._console import check_folder, describe, double_precision, messages, show, show_json
+from ._console import check_figure, check_folder, describe, double_precision, draw, messages, show, show_json
+from ._maps import flow_of
 from ._options import FINE, INTERRUPTED, System, Words
 from ._specs import Setup, assemble, parse_axis, settings
 
@@ -60,7 +61,7 @@ def _cell(setup: Setup) -> Callable[[Any], Stability]:
     """The stability of a system at the equilibrium that belongs to its numbers."""
 
     def cell(system: Any) -> Stability:
-        flow = system if setup.step is None else system.flow
+        flow = system if setup.step is None else flow_of(system)
         point = equilibrium(flow, setup.guess, throw=False)
         state = point.state if setup.step is None else system.init(point.state)
         found = stability(system, state, throw=False)
@@ -70,20 +71,15 @@ def _cell(setup: Setup) -> Callable[[Any], Stability]:
 
 
 def _check_figure(figure: Path | None, count: int) -> None:
-    if figure is None:
-        return
-    if figure.suffix not in (".svg", ".pdf", ".png"):
-        raise ValueError(f"--figure {figure}: the name must end in .svg, .pdf or .png.")
-    if count > 2:
+    check_figure(figure)
+    if figure is not None and count > 2:
         raise ValueError(f"--figure draws one or two axes; there are {count}. Keep the sweep with --out and draw slices of it.")
 
 
 def _draw(found: Sweep, figure: Path) -> None:
     from .. import plot
 
-    axes = plot.paths(found) if len(found.axes) == 1 else plot.chart(found)
-    with replacing(figure) as temporary:
-        plot.save(axes, temporary)
+    draw(plot.paths(found) if len(found.axes) == 1 else plot.chart(found), figure)
 
 
 def _text(found: Sweep, chosen: dict[str, Any]) -> str:

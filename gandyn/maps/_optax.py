@@ -14,6 +14,9 @@ from .. import _tree
 from .._results import RESULTS, worst
 from .._system import AbstractFlow, AbstractMap
 
+OPTIMISERS = {"sgd": optax.sgd, "adam": optax.adam, "rmsprop": optax.rmsprop}
+"""What the command line knows by name."""
+
 
 class Rule(eqx.Module):
     """An optax optimiser as a factory and its arguments: floats are leaves, everything else is static.
@@ -54,6 +57,45 @@ class Optimised(NamedTuple):
 
     point: PyTree
     memory: tuple[Any, ...]
+
+
+def _like(new: PyTree, old: PyTree) -> PyTree:
+    return jax.tree.map(lambda n, o: jnp.asarray(n, jnp.asarray(o).dtype), new, old)
+
+
+def _at_rest(field: PyTree, point: PyTree) -> PyTree:
+    """The field with exact zeros where an equilibrium leaves a residual, whose square root a second moment would take."""
+    small = _tree.eps(point) ** 0.5 * (1 + _tree.norm(point))
+    return jax.tree.map(lambda v: jnp.where(jnp.abs(v) <= small.astype(v.dtype), 0.0, v), field)
+
+
+def _settled(rule: optax.GradientTransformation, gradient: PyTree, memory: PyTree, part: PyTree) -> PyTree:
+    def update(old: PyTree) -> PyTree:
+        return _like(rule.update(gradient, old, part)[1], old)
+
+    def saturate(leaf: Array) -> Array:
+        return jnp.full_like(leaf, jnp.iinfo(leaf.dtype).max) if jnp.issubdtype(leaf.dtype, jnp.integer) else leaf
+
+    def choose(clock: Array, full: Array, after: Array) -> Array:
+        return jnp.where(full == after, full, clock) if jnp.issubdtype(clock.dtype, jnp.integer) else clock
+
+    memory = jax.lax.scan(lambda m, _: (update(m), None), memory, length=8)[0]
+    full = jax.tree.map(saturate, memory)
+    return jax.tree.map(choose, memory, full, update(full))
+
+
+def _smooth(rule: optax.GradientTransformation, gradient: PyTree, memory: PyTree, part: PyTree) -> Array:
+    """Whether the step has a derivative in the gradient here, and does not jump either."""
+
+    def step(g: PyTree) -> Array:
+        return _tree.ravel(rule.update(g, memory, part)[0])[0]
+
+    ones = jax.tree.map(jnp.ones_like, gradient)
+    value, slope = jax.jvp(step, (gradient,), (ones,))
+    tiny = jnp.sqrt(jnp.finfo(value.dtype).tiny)
+    jump = step(_tree.axpy(tiny, ones, gradient)) - value
+    scale = jnp.abs(value) + jnp.abs(slope) + 1
+    return jnp.all(jnp.isfinite(slope)) & jnp.all(jnp.abs(jump - tiny * slope) <= 10 * jnp.finfo(value.dtype).eps * scale)
 
 
 class Optax(AbstractMap):
@@ -123,28 +165,29 @@ class Optax(AbstractMap):
             descent = jax.tree.map(jnp.negative, field[i])
             updates, memory[i] = self._rule(i, len(parts)).update(descent, x.memory[i], parts[i])
             parts[i] = jax.tree.map(lambda p, u: p + u.astype(p.dtype), parts[i], updates)
-            memory[i] = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.asarray(old).dtype), memory[i], x.memory[i])
+            memory[i] = _like(memory[i], x.memory[i])
         return Optimised(_tree.with_players(x.point, parts), tuple(memory))
+
+    def _each(self, x: Optimised) -> list[tuple[Any, ...]]:
+        """For every player the rule, the gradient at rest, the memory and the parameters."""
+        parts = _tree.players(x.point)
+        field = _tree.players(_at_rest(self.flow(x.point), x.point))
+        gradients = [jax.tree.map(jnp.negative, part) for part in field]
+        return [(self._rule(i, len(parts)), gradients[i], x.memory[i], parts[i]) for i in range(len(parts))]
 
     def settle(self, state: Optimised) -> Optimised:
         """The state that training at rest ends in: flags settled by a few steps at the point, counters at their maximum.
 
-        A clock that does not stay at its maximum, such as the one of `optax.MultiSteps`, is periodic and is left where it is.
+        A clock that does not stay at its maximum, such as the one of `optax.MultiSteps`, is periodic and is left where it is. A
+        rule whose step has no derivative at rest gets a memory of NaN, which `failure` explains.
         """
+        settled = Optimised(state.point, tuple(_settled(*each) for each in self._each(state)))
+        smooth = self._smooth(settled)
+        memory = jax.tree.map(lambda m: jnp.where(smooth, m, jnp.nan) if _tree.is_coordinate(m) else m, settled.memory)
+        return Optimised(state.point, memory)
 
-        def rest(x: Optimised, _: None) -> tuple[Optimised, None]:
-            return Optimised(state.point, self(x).memory), None
-
-        def saturate(leaf: Array) -> Array:
-            return jnp.full_like(leaf, jnp.iinfo(leaf.dtype).max) if jnp.issubdtype(leaf.dtype, jnp.integer) else leaf
-
-        def settled(clock: Array, full: Array, after: Array) -> Array:
-            return jnp.where(full == after, full, clock) if jnp.issubdtype(clock.dtype, jnp.integer) else clock
-
-        memory = jax.lax.scan(rest, state, length=8)[0].memory
-        full = jax.tree.map(saturate, memory)
-        after = self(Optimised(state.point, full)).memory
-        return Optimised(state.point, jax.tree.map(settled, memory, full, after))
+    def _smooth(self, x: Optimised) -> Array:
+        return jnp.stack([_smooth(*each) for each in self._each(x)]).all()
 
     def step_size(self) -> PyTree:
         """The rules' learning rates.
@@ -169,5 +212,8 @@ class Optax(AbstractMap):
         return worst((_tree.finite(self.flow(x.point)), RESULTS.singular_rule), (~_tree.finite(self(x)), RESULTS.nonfinite))
 
     def switches(self, x: Optimised) -> Float[Array, " k"]:
-        """Those of the flow."""
-        return self.flow.switches(x.point)
+        """Those of the flow; and zero for a rule without numbers in its memory whose step jumps, such as a sign."""
+        own = self.flow.switches(x.point)
+        if _tree.size(x.memory):
+            return own
+        return jnp.concatenate([own, self._smooth(x)[None].astype(own.dtype)])
