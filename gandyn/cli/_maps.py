@@ -43,9 +43,10 @@ class Spec:
 
     def single(self) -> float:
         """The step size of a method that has but one."""
-        if len(self.sizes) > 1:
+        size, *others = self.sizes
+        if others:
             raise ValueError(f"--map {self.text}: this method has one step size for all players.")
-        return self.sizes[0]
+        return size
 
 
 def as_names(text: str) -> tuple[str | int, ...]:
@@ -131,7 +132,8 @@ MAPS = {
 
 def flow_of(step: Any) -> Any:
     """The flow inside a training algorithm, as a lens."""
-    return step.map.flow if isinstance(step, Lookahead) else step.flow
+    inner: Any = step.map if isinstance(step, Lookahead) else step
+    return inner.flow
 
 
 def lens(name: str) -> Callable[[Any], Any]:
