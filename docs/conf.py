@@ -55,6 +55,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": ["generated/gallery"],
     "filename_pattern": r"\.py$",
     "abort_on_example_error": True,
+    "capture_repr": (),
     "run_stale_examples": True,
     "download_all_examples": False,
     "show_signature": False,
