@@ -200,7 +200,7 @@ def _row(step: AbstractMap, x: PyTree, bracket: tuple[float, float]) -> _Row:
     row.best, row.best_growth = _best(spectra_at, found, values)
     crossings = find_crossings(lambda v: np.array(spectra_at(v).code), *bracket, _tree.eps(x))
     for value, before, after in crossings:
-        row.lost = _lost(spectra_at, value) if after == UNSTABLE else ""
+        row.lost = _lost(spectra_at, value) if after == UNSTABLE or before == STABLE else ""
         if before == STABLE or row.lost:
             row.critical = value
             return row

@@ -145,10 +145,11 @@ def _solve(t: np.ndarray, y: np.ndarray, power: int | None, frequency: float, co
         a = np.concatenate([a, ((solution[1] if power is None else power) / (t + offset))[:, None]], axis=1)
     # Neighbouring residuals that resemble one another count for fewer.
     lag = float(rest[1:] @ rest[:-1] / max(rest @ rest, np.finfo(float).tiny))
-    lag = min(max(lag, 0.0), 0.99)
-    free = (t.size - a.shape[1]) * (1 - lag) / (1 + lag)
-    if free < 1:
+    # With the bias of this estimate beside a line taken off, to first order.
+    lag = min(max(lag + (2 + 4 * lag) / t.size, 0.0), 0.99)
+    if t.size < a.shape[1] + 2:
         return None
+    free = max((t.size - a.shape[1]) * (1 - lag) / (1 + lag), 1.0)
     noise = max(float(rest @ rest) / (t.size - a.shape[1]), (1e-15 * np.abs(y).max()) ** 2)
     variance = np.linalg.pinv(a.T @ a)[1, 1] * noise * (1 + lag) / (1 - lag)
     reach = float(scipy.stats.t.ppf((1 + confidence) / 2, free) * np.sqrt(variance))
@@ -182,16 +183,19 @@ def _parts(n: int, growing: bool) -> Iterator[tuple[int, int]]:
 
 def windows(t: np.ndarray, y: np.ndarray) -> list[Window]:
     """The windows to look at: late ones where the distance falls, early ones where it grows."""
-    growing = np.polyfit((t - t[0]) / (t[-1] - t[0]), y, 1)[0] > 0
+    growing = bool(np.polyfit((t - t[0]) / (t[-1] - t[0]), y, 1)[0] > 0)
     parts = [(a, b) for a, b in _parts(t.size, growing) if b - a >= FEWEST_SAMPLES]
     return [Window(a, b, _frequency(t[a:b], y[a:b])) for a, b in parts]
 
 
 def _narrowest(fits: list[Line | None]) -> Line | None:
-    """Of growing fits the relatively narrowest, since growth ends; of others the narrowest."""
+    """Of growing fits the relatively narrowest, since growth ends; else the narrowest; or a longer one nearly as narrow."""
     kept = [fit for fit in fits if fit is not None]
     rising = [fit for fit in kept if fit.power is not None and fit.value > 0 and fit.relative <= WIDEST]
-    return min(rising, key=lambda fit: fit.relative) if rising else min(kept, key=lambda fit: fit.half, default=None)
+    widths = [fit.relative for fit in rising] or [fit.half for fit in kept]
+    # The narrowest of several intervals would be narrower than it says.
+    close = [fit for fit, width in zip(rising or kept, widths, strict=True) if width <= 1.5 * min(widths)]
+    return max(close, key=lambda fit: fit.window.last - fit.window.first, default=None)
 
 
 def exponential(t: np.ndarray, y: np.ndarray, parts: list[Window], confidence: float) -> Line | None:

@@ -123,11 +123,10 @@ def _jordan(matrix: np.ndarray, value: complex, eps: float) -> tuple[complex, in
         if np.ptp(near.real) + np.ptp(near.imag) > spread:
             continue
         centre = near.mean()
-
-        def inside(z: complex, centre: complex = centre, reach: float = spread) -> bool:
-            return abs(z - centre) <= reach
-
-        block, _, found = scipy.linalg.schur(matrix, output="complex", sort=inside)  # pyright: ignore[reportAssignmentType]
+        # LAPACK asks of each eigenvalue whether it belongs to the block that comes first.
+        block, _, found = scipy.linalg.schur(  # pyright: ignore[reportAssignmentType]
+            matrix, output="complex", sort=lambda z, c=centre, s=spread: abs(z - c) <= s
+        )
         if found != count:
             continue
         nilpotent = np.triu(block[:count, :count], 1)

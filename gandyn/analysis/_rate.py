@@ -146,8 +146,11 @@ def rate(
     nan = float("nan")
     kind, growth, exponent, power, used = UNDECIDED, nan, nan, 0, 0
     ends, window, slope = (nan, nan), (nan, nan), (nan, nan)
-    t, y = _decay.thinned(ts[:usable], np.log(distances[:usable]))
-    found = _fitted(t, y, confidence) if usable >= _decay.FEWEST_SAMPLES else None
+    t, y = ts[:usable], np.log(distances[:usable])
+    found = None
+    if usable >= _decay.FEWEST_SAMPLES:
+        t, y = _decay.thinned(t, y)
+        found = _fitted(t, y, confidence)
     if found is not None:
         kind, line = found
         growth, exponent = (nan, line.value) if line.power is None else (line.value, nan)
