@@ -56,9 +56,7 @@ def _image_shape(system: AbstractSystem, x: PyTree) -> PyTree:
 
 
 def check_state(system: AbstractSystem, x: PyTree) -> None:
-    """Refuse a state that the system does not map into its own structure, or that is not finite."""
-    if _tree.concrete(x) and not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(_tree.split(x)[0])):
-        raise ValueError(f"The state has a non-finite entry: {eqx.tree_pformat(x, short_arrays=False)}.")
+    """Refuse a state that the system does not map into its own structure, or whose point is not finite."""
     try:
         image = _image_shape(system, x)
     except (TypeError, AttributeError, IndexError) as error:
@@ -67,6 +65,9 @@ def check_state(system: AbstractSystem, x: PyTree) -> None:
             "A map with memory takes `map.init(point)`."
         ) from error
     _tree.check_like(x, image, f"{type(system).__name__} was given the state")
+    point = system.point(x) if isinstance(system, AbstractMap) else x
+    if _tree.concrete(point) and not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(_tree.split(point)[0])):
+        raise ValueError(f"The state has a non-finite entry: {eqx.tree_pformat(point, short_arrays=False)}.")
 
 
 def prepare(system: S, x: PyTree) -> tuple[S, PyTree]:
