@@ -36,6 +36,7 @@ OUTCOMES = (
     "max_steps",
     "not_converged",
     "not_stationary",
+    "not_tangent",
     "switching",
     "unsettled",
     "no_step",

@@ -26,6 +26,10 @@ class RESULTS(eqx.Enumeration):
         "The point is not an equilibrium of this system: its residual is too large for a verdict. Pass the state "
         "returned by `equilibrium`; for the spectrum at an arbitrary point use `linearize`."
     )
+    not_tangent = (
+        "The manifold given as `modulo` is not one of equilibria of this system at this point: the residual changes along it. "
+        "Compute it by `manifold` from the same system and state."
+    )
     switching = (
         "The point lies on a surface where the field is not smooth, so it has no Jacobian there. Look at the one-sided "
         "fields beside it, or use a smooth penalty or objective."

@@ -183,6 +183,14 @@ def _backward_error(
     return level, without(_tree.ravel(system.residual(x))[0], aside), jnp.linalg.norm(derivative)
 
 
+def _leaves(system: AbstractSystem, matrix: Array, tangent: Array | None) -> Array:
+    """Whether the residual changes along what is called the tangent space, which `manifold` knows to some four digits."""
+    if tangent is None:
+        return jnp.asarray(False)
+    still = jnp.eye(matrix.shape[0], dtype=matrix.dtype) if isinstance(system, AbstractMap) else 0.0
+    return jnp.linalg.norm((matrix - still) @ tangent) > jnp.finfo(matrix.dtype).eps ** 0.25 * jnp.linalg.norm(matrix)
+
+
 @eqx.filter_jit
 def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stability:
     x = settled(system, x)
@@ -200,6 +208,7 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stab
         (jnp.any(jnp.abs(system.switches(x)) <= eps**0.5), RESULTS.switching),
         (jnp.any(restless(inner, x, matrix, aside, tolerance)), RESULTS.unsettled),
         (distance > tolerance, RESULTS.not_stationary),
+        (_leaves(inner, matrix, tangent), RESULTS.not_tangent),
         (~jnp.isfinite(level), RESULTS.nonfinite),
     )
     neutral = 0
@@ -232,6 +241,20 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stab
     return Stability(spectrum, exponents, bound, scale, result, neutral, jnp.sum(none))
 
 
+def tangent_of(modulo: Manifold | None, x: PyTree) -> Array | None:
+    """The tangent space to set aside at a state, refused where it is one of another system or leaves nothing."""
+    if modulo is None:
+        return None
+    if modulo.tangent.shape[0] != _tree.size(x):
+        raise ValueError(
+            f"The manifold lies in {modulo.tangent.shape[0]} dimensions, the state has {_tree.size(x)}; "
+            "compute it from the same system."
+        )
+    if modulo.dimension == modulo.tangent.shape[0]:
+        raise ValueError("Every direction is tangent to the manifold of equilibria: no mode is left to be stable or not.")
+    return modulo.tangent
+
+
 def stability(system: AbstractSystem, x: PyTree, *, modulo: Manifold | None = None, throw: bool = True) -> Stability:
     r"""Whether an equilibrium is stable: :math:`{\rm Re}\,\lambda < 0` for a flow, :math:`|\mu| < 1` for a map.
 
@@ -257,14 +280,7 @@ def stability(system: AbstractSystem, x: PyTree, *, modulo: Manifold | None = No
             rest (the verdict reads `undecided`).
     """
     system, x = prepare(system, x)
-    if modulo is not None and modulo.tangent.shape[0] != _tree.size(x):
-        raise ValueError(
-            f"The manifold lies in {modulo.tangent.shape[0]} dimensions, the state has {_tree.size(x)}; "
-            "compute it from the same system."
-        )
-    if modulo is not None and modulo.dimension == modulo.tangent.shape[0]:
-        raise ValueError("Every direction is tangent to the manifold of equilibria: no mode is left to be stable or not.")
-    found = _stability(system, x, None if modulo is None else modulo.tangent)
+    found = _stability(system, x, tangent_of(modulo, x))
     if throw and _tree.concrete(found) and found.result == RESULTS.unsettled:
         raise RuntimeError(f"stability: {message(found.result)} It is {names(x, restless_leaves(system, x))}.")
     check(found.result, throw, "stability: ")

@@ -14,8 +14,8 @@ from .._evolve import prepare
 from .._results import RESULTS, check
 from .._system import AbstractMap, AbstractSystem
 from ..maps._gradient import SimGD
-from ._equilibrium import _equilibrium, newton
-from ._stability import MARGINAL, STABLE, UNSTABLE, VERDICTS, _stability, stability
+from ._equilibrium import Manifold, _equilibrium, newton
+from ._stability import MARGINAL, STABLE, UNSTABLE, VERDICTS, _stability, stability, tangent_of
 
 
 class Threshold(eqx.Module):
@@ -56,10 +56,10 @@ def move(system: Any, moved: Moved, value: Array) -> Any:
 
 
 @eqx.filter_jit
-def _codes(system: AbstractSystem, chosen: Moved, guess: PyTree, solver: Any, values: Array) -> Array:
+def _codes(system: AbstractSystem, chosen: Moved, guess: PyTree, tangent: Array | None, solver: Any, values: Array) -> Array:
     def code(value: Array) -> Array:
         moved = move(system, chosen, value)
-        return _stability(moved, _equilibrium(moved, guess, solver, 256).state, None).code
+        return _stability(moved, _equilibrium(moved, guess, solver, 256).state, tangent).code
 
     return jax.vmap(code)(values)
 
@@ -146,6 +146,7 @@ def threshold(
     guess: PyTree,
     bracket: tuple[float, float],
     *,
+    modulo: Manifold | None = None,
     solver: Any = None,
     throw: bool = True,
 ) -> Threshold:
@@ -161,6 +162,8 @@ def threshold(
         where: A lens to one array leaf, or to several that share one value.
         guess: A state near the equilibrium throughout.
         bracket: The lowest and the highest value.
+        modulo: The manifold of equilibria (see `manifold`), if they lie on one; the verdicts are then those of the modes
+            transverse to it. Its tangent space must be the same at every value; where it is not there is no verdict.
         solver: An optimistix root finder; Newton's method if left out, since the guess is close.
         throw: Raise if the verdict does not change.
 
@@ -173,20 +176,28 @@ def threshold(
     """
     chosen = _tree.select(system, where)
     _tree.check_tied(system, chosen, AbstractSystem)
-    found = _threshold(system, tuple((i, jnp.ones(())) for i in chosen), guess, bracket, solver)
+    found = _threshold(system, tuple((i, jnp.ones(())) for i in chosen), guess, bracket, modulo, solver)
     check(found.result, throw, "threshold: ")
     return found
 
 
-def _threshold(system: AbstractSystem, chosen: Moved, guess: PyTree, bracket: tuple[float, float], solver: Any) -> Threshold:
+def _threshold(
+    system: AbstractSystem,
+    chosen: Moved,
+    guess: PyTree,
+    bracket: tuple[float, float],
+    modulo: Manifold | None,
+    solver: Any = None,
+) -> Threshold:
     system, guess = prepare(system, guess)
+    tangent = tangent_of(modulo, guess)
     low, high = map(float, bracket)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"The bracket must be two increasing finite numbers; got {bracket}.")
     solver, eps = solver or newton(guess), _tree.eps(guess)
 
     def codes_at(values: np.ndarray) -> np.ndarray:
-        return np.array(_codes(system, chosen, guess, solver, _tree.real(values)))
+        return np.array(_codes(system, chosen, guess, tangent, solver, _tree.real(values)))
 
     crossings = find_crossings(codes_at, low, high, eps)
     values = _tree.real(np.array([value for value, _, _ in crossings], dtype=float))
@@ -194,7 +205,14 @@ def _threshold(system: AbstractSystem, chosen: Moved, guess: PyTree, bracket: tu
     return Threshold(values, verdicts, RESULTS.successful if crossings else RESULTS.no_crossing)
 
 
-def critical_step(step: AbstractMap, x: PyTree, bracket: tuple[float, float] = (1e-4, 1e2), *, throw: bool = True) -> Threshold:
+def critical_step(
+    step: AbstractMap,
+    x: PyTree,
+    bracket: tuple[float, float] = (1e-4, 1e2),
+    *,
+    modulo: Manifold | None = None,
+    throw: bool = True,
+) -> Threshold:
     r"""The step size above which a training algorithm is no longer stable.
 
     For `SimGD` in closed form, :math:`h_c = \min_i 2|{\rm Re}\,\lambda_i|/|\lambda_i|^2`; for every other map by
@@ -204,6 +222,7 @@ def critical_step(step: AbstractMap, x: PyTree, bracket: tuple[float, float] = (
         step: A map with a step size (see `AbstractMap.step_size`).
         x: An equilibrium of the map.
         bracket: Where the general method looks.
+        modulo: The manifold of equilibria through `x` (see `manifold`), along which nothing is asked to decay.
         throw: Raise if no step size in reach is critical.
 
     Returns:
@@ -214,10 +233,10 @@ def critical_step(step: AbstractMap, x: PyTree, bracket: tuple[float, float] = (
         RuntimeError: The map is stable for no step size, or for all in the bracket (with `throw`).
     """
     if not (isinstance(step, SimGD) and step.spectrum_of()[0] is step.flow):
-        found = _threshold(step, moved_by(step, lambda s: s.step_size()), x, bracket, None)
+        found = _threshold(step, moved_by(step, lambda s: s.step_size()), x, bracket, modulo)
         check(found.result, throw, "critical_step: ")
         return found
-    flow = stability(step.flow, x, throw=throw)
+    flow = stability(step.flow, x, modulo=modulo, throw=throw)
     found = Threshold(jnp.zeros((0,)), (), RESULTS.no_crossing)
     if flow.verdict == "stable":
         value = jnp.min(2 * jnp.abs(flow.eigenvalues.real) / jnp.abs(flow.eigenvalues) ** 2)

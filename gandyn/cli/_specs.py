@@ -14,10 +14,10 @@ from ..fields._norm import consensus, jare, nagarajan_kolter
 from ..games._noise import instance_noise
 from ..games._penalty import (
     Penalised,
+    Segments,
     gradient_penalty,
     on_generated,
     on_real,
-    on_segments,
     one_sided,
     quartic,
     r1,
@@ -31,7 +31,7 @@ from ._options import Flow, System
 
 PENALTIES = {"r1": r1, "r2": r2, "gp": gradient_penalty, "weight_decay": weight_decay}
 FORMS = {"two_sided": two_sided, "one_sided": one_sided, "quartic": quartic}
-POINTS = {"segments": on_segments, "real": on_real, "generated": on_generated}
+POINTS = {"segments": Segments(), "real": on_real, "generated": on_generated}
 FIELDS = {"consensus": consensus, "jare": jare, "nagarajan_kolter": nagarajan_kolter}
 
 

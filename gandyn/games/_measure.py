@@ -12,7 +12,15 @@ from jaxtyping import Array, Float, Key, PyTree
 from .. import _tree
 
 
-class AbstractMeasure(eqx.Module):
+class AbstractRule(eqx.Module):
+    """Anything that holds a quadrature rule, and knows the rule of another order that shows its error."""
+
+    @abc.abstractmethod
+    def companion(self) -> "AbstractRule":
+        """The same under a rule of another order; itself where the sum is exact."""
+
+
+class AbstractMeasure(AbstractRule):
     """A probability measure on points of any one shape.
 
     `points` has shape `(n, *event)` and `weights` shape `(n,)`; both are computed from the measure's leaves. A measure
@@ -51,12 +59,12 @@ class AbstractMeasure(eqx.Module):
 
 
 def companion(system: PyTree) -> PyTree | None:
-    """The system with every measure under its companion rule; None where every expectation is an exact sum."""
+    """The system with every quadrature under its companion rule; None where every expectation is an exact sum."""
 
-    def is_measure(node: PyTree) -> bool:
-        return isinstance(node, AbstractMeasure)
+    def is_rule(node: PyTree) -> bool:
+        return isinstance(node, AbstractRule)
 
-    other = jax.tree.map(lambda node: node.companion() if is_measure(node) else node, system, is_leaf=is_measure)
+    other = jax.tree.map(lambda node: node.companion() if is_rule(node) else node, system, is_leaf=is_rule)
     return None if jax.tree.structure(other) == jax.tree.structure(system) else other
 
 

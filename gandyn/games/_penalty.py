@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PyTree, Scalar
 from .. import _tree
 from .._system import AbstractGame, Players
 from ._gan import GAN
-from ._measure import AbstractMeasure, Discrete
+from ._measure import AbstractMeasure, AbstractRule, Discrete
 from ._quadrature import Uniform
 
 
@@ -98,37 +98,60 @@ def on_generated(gan: GAN, x: Players) -> AbstractMeasure:
     return gan.samples(x)
 
 
-def on_segments(gan: GAN, x: Players) -> AbstractMeasure:
+class Segments(AbstractRule):
     """Points between a real and a generated one, uniformly along the segment (Gulrajani et al., 2017).
 
-    Eight Gauss–Legendre nodes along each segment.
+    Args:
+        order: Gauss–Legendre nodes along each segment.
+
+    Raises:
+        ValueError: An order below one.
     """
-    ends, others = gan.data, gan.samples(x)
-    kind = ends.points.dtype
-    along = Uniform(jnp.zeros((), kind), jnp.ones((), kind), order=8)
 
-    def point(t: Array, a: Array, b: Array) -> Array:
-        return (1 - t) * a + t * b
+    order: int = eqx.field(static=True, default=8)
 
-    pairs = jax.vmap(jax.vmap(jax.vmap(point, (0, None, None)), (None, None, 0)), (None, 0, None))
-    points = pairs(along.points, ends.points, others.points)
-    weights = ends.weights[:, None, None] * others.weights[None, :, None] * along.weights[None, None, :]
-    return Discrete(points.reshape(-1, *points.shape[3:]), weights.reshape(-1))
+    def __check_init__(self):
+        if self.order < 1:
+            raise ValueError(f"Segments: at least one node is needed along each segment; got order={self.order}.")
+
+    def __call__(self, gan: GAN, x: Players) -> AbstractMeasure:
+        """The law of the points of a GAN at a state."""
+        ends, others = gan.data, gan.samples(x)
+        kind = ends.points.dtype
+        along = Uniform(jnp.zeros((), kind), jnp.ones((), kind), self.order)
+
+        def point(t: Array, a: Array, b: Array) -> Array:
+            return (1 - t) * a + t * b
+
+        pairs = jax.vmap(jax.vmap(jax.vmap(point, (0, None, None)), (None, None, 0)), (None, 0, None))
+        points = pairs(along.points, ends.points, others.points)
+        weights = ends.weights[:, None, None] * others.weights[None, :, None] * along.weights[None, None, :]
+        return Discrete(points.reshape(-1, *points.shape[3:]), weights.reshape(-1))
+
+    def companion(self) -> "Segments":
+        """The same points with half as many nodes again."""
+        return Segments(self.order * 3 // 2 + 1)
 
 
-def two_sided(slope: Scalar, centre: Scalar) -> Scalar:
-    r""":math:`\tfrac12 (s - g_0)^2`."""
-    return (slope - centre) ** 2 / 2
+def _slope(squared: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """The square root, with a zero subgradient at zero where its own derivative is infinite."""
+    positive = squared > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
 
 
-def one_sided(slope: Scalar, centre: Scalar) -> Scalar:
-    r""":math:`\tfrac12 \max(0, s - g_0)^2`."""
-    return jax.nn.relu(slope - centre) ** 2 / 2
+def two_sided(squared: Scalar, centre: Scalar) -> Scalar:
+    r""":math:`\tfrac12 (s - g_0)^2` of the squared slope :math:`s^2`; a kink at zero slope unless :math:`g_0 = 0`."""
+    return squared / 2 - centre * _slope(squared) + centre**2 / 2
 
 
-def quartic(slope: Scalar, centre: Scalar) -> Scalar:
-    r""":math:`\tfrac14 (s^2 - g_0^2)^2`, smooth at zero slope."""
-    return (slope**2 - centre**2) ** 2 / 4
+def one_sided(squared: Scalar, centre: Scalar) -> Scalar:
+    r""":math:`\tfrac12 \max(0, s - g_0)^2` of the squared slope :math:`s^2`; a kink at :math:`s = g_0 > 0`."""
+    return jnp.where(_slope(squared) >= centre, two_sided(squared, centre), 0.0)
+
+
+def quartic(squared: Scalar, centre: Scalar) -> Scalar:
+    r""":math:`\tfrac14 (s^2 - g_0^2)^2` of the squared slope :math:`s^2`; smooth everywhere."""
+    return (squared - centre**2) ** 2 / 4
 
 
 class GradientPenalty(eqx.Module):
@@ -138,28 +161,21 @@ class GradientPenalty(eqx.Module):
     form: Callable = eqx.field(converter=_tree.function)
     points: Callable = eqx.field(converter=_tree.function)
 
-    def _slopes(self, game: AbstractGame, x: Players) -> tuple[AbstractMeasure, Array]:
-        where = self.points(_gan(game), x)
-        squared = jax.vmap(_squared_slope(game, x))(where.points)
-        # The slope's own derivative is infinite at zero; there the penalty takes a zero subgradient.
-        positive = squared > 0
-        return where, jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
-
     def __call__(self, game: AbstractGame, x: Players) -> Scalar:
-        where, slopes = self._slopes(game, x)
-        return jnp.tensordot(where.weights, jax.vmap(lambda s: self.form(s, self.centre))(slopes), axes=1)
+        squared = _squared_slope(game, x)
+        return self.points(_gan(game), x).expectation(lambda point: self.form(squared(point), self.centre))
 
     def switches(self, game: AbstractGame, x: Players) -> Float[Array, " k"]:
-        """Zero where the penalty is not smooth: at zero slope, or at the centre for a one-sided penalty."""
-        if isinstance(self.form, jax.tree_util.Partial) and self.form.func is quartic:
+        """Zero where `two_sided` has zero slope or `one_sided` the slope of its centre."""
+        form = self.form.func if isinstance(self.form, jax.tree_util.Partial) else self.form
+        if form not in (two_sided, one_sided):
             return jnp.zeros((0,))
-        slopes = self._slopes(game, x)[1]
-        one = isinstance(self.form, jax.tree_util.Partial) and self.form.func is one_sided
-        return slopes - self.centre if one else slopes
+        slopes = _slope(jax.vmap(_squared_slope(game, x))(self.points(_gan(game), x).points))
+        return jnp.where(self.centre == 0, 1.0, slopes - self.centre if form is one_sided else slopes)
 
 
 def gradient_penalty(
-    centre: Scalar | float = 1.0, form: Callable = two_sided, points: Callable = on_segments
+    centre: Scalar | float = 1.0, form: Callable = two_sided, points: Callable = Segments()
 ) -> GradientPenalty:
     r"""A penalty on the discriminator's input gradient, :math:`\mathbb E\,\rho(\lVert\nabla_x D\rVert, g_0)`.
 
@@ -167,8 +183,8 @@ def gradient_penalty(
 
     Args:
         centre: The wanted slope :math:`g_0`, a leaf.
-        form: `two_sided`, `one_sided` (WGAN-LP) or `quartic`, or one's own function of slope and centre.
-        points: `on_segments`, `on_real` or `on_generated`: where the slope is taken.
+        form: `two_sided`, `one_sided` (WGAN-LP) or `quartic`, or one's own function of the squared slope and the centre.
+        points: `Segments()`, `on_real` or `on_generated`: where the slope is taken.
 
     Returns:
         A penalty for `Penalised`.

@@ -207,6 +207,8 @@ def test_a_subspace_of_equilibria_is_set_aside():
     np.testing.assert_allclose(np.abs(found.tangent[:, 0]), [0, *np.sqrt([0.5, 0.5])], atol=1e-9)
     across = gd.stability(game, x, modulo=found)
     assert (across.verdict, across.neutral) == ("stable", 1)
+    with pytest.raises(RuntimeError, match="residual changes along it"):
+        gd.stability(gd.Penalised(game, gd.weight_decay, 1.0), x, modulo=found)
     wanted = np.roots([1, 1 / 5, 2 / 9])
     np.testing.assert_allclose(np.sort_complex(np.asarray(across.eigenvalues)), np.sort_complex(wanted), atol=1e-10)
     assert "set aside" in str(across)

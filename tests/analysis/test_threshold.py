@@ -155,3 +155,16 @@ def test_single_precision_finds_the_step_it_can():
     found = gd.threshold(gd.AltGD(game, jnp.float32(0.1)), step_size, x, (1e-2, 1e2))
     assert found.verdicts == (("stable", "unstable"),)
     np.testing.assert_allclose(found.value, alternating(0.3), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [gd.SimGD, gd.AltGD])
+def test_a_direction_of_equilibria_is_set_aside(kind):
+    """A linear discriminator of zero-mean data decays at E x^2 / 4 from each of two laws and leaves the generator free."""
+    game, x = gd.games.linear_scale(mean=0.0, variance=1.0, order=2), gd.Players(0.7, 0.0)
+    step, along = kind(game, 0.1), gd.manifold(game, x)
+    wanted = 2 / ((1 + 0.7**2) / 4)
+    across = gd.critical_step(step, x, modulo=along)
+    np.testing.assert_allclose(across.value, wanted, rtol=1e-9)
+    assert across.verdicts == (("stable", "unstable"),)
+    found = gd.threshold(step, lambda s: s.step_size(), x, (0.1, 10.0), modulo=along)
+    np.testing.assert_allclose(found.values, [wanted], rtol=1e-9)

@@ -62,7 +62,7 @@ def test_where_the_slope_is_taken(a, w):
     np.testing.assert_allclose(gd.r1(game, x), 2 * w**2 / 3, rtol=1e-13)
     np.testing.assert_allclose(gd.r2(game, x), 2 * w**2 * a**2 / 3, rtol=1e-13)
     atoms = gd.GAN(game.generator, game.discriminator, gd.Discrete([1.0, 2.0]), gd.Discrete([1.0]), gd.objectives.minimax)
-    found = gd.gradient_penalty(0.0, gd.quartic, gd.on_segments)(atoms, x)
+    found = gd.gradient_penalty(0.0, gd.quartic, gd.Segments())(atoms, x)
     # A quarter of E (2 w x)^4 along the segments from 1 and from 2 to a: degree four, exact with eight nodes.
     exact = 4 * w**4 * (power_integral(1.0, a, 4) + power_integral(2.0, a, 4)) / 2
     np.testing.assert_allclose(found, exact, rtol=1e-13)
@@ -70,7 +70,7 @@ def test_where_the_slope_is_taken(a, w):
 
 def test_the_points_of_a_segment_are_between():
     game = gd.games.linear(mean=(1.0, 2.0))
-    law = gd.on_segments(game, gd.Players(jnp.zeros(2), jnp.zeros(2)))
+    law = gd.Segments()(game, gd.Players(jnp.zeros(2), jnp.zeros(2)))
     # The mean of both laws' means, and the mean of (1 - t)^2 and t^2 times a third of each covariance.
     np.testing.assert_allclose(law.weights.sum(), 1.0, rtol=1e-12)
     np.testing.assert_allclose(law.expectation(lambda p: p), [0.5, 1.0], rtol=1e-12)
@@ -169,3 +169,31 @@ def test_an_unknown_payer():
 def test_a_field_has_no_loss_to_penalise():
     with pytest.raises(ValueError, match=r"takes a game.*got FieldNorm.*Penalise the game first"):
         gd.Penalised(gd.consensus(gd.games.dirac(), 0.1), gd.r1, 0.3)
+
+
+@pytest.mark.parametrize(("penalty", "slope"), [(gd.gradient_penalty(0.7, gd.quartic), 0.49), (gd.gradient_penalty(0.0), -1.0)])
+def test_a_smooth_penalty_has_its_jacobian_where_the_slope_vanishes(penalty, slope):
+    """WGAN with a penalty R(psi): psi' = theta - w R'(psi), so that the trace at the origin is -w R''(0)."""
+    game = gd.Penalised(gd.games.dirac(gd.objectives.wasserstein), penalty, 0.3)
+    found = gd.stability(game, gd.Players(0.0, 0.0))
+    np.testing.assert_allclose(np.sort_complex(found.eigenvalues), np.sort_complex(np.roots([1, -0.3 * slope, 1])), rtol=1e-12)
+
+
+def test_the_rule_along_a_segment_is_part_of_a_verdicts_error():
+    """D = psi sin 3x, whose squared slope is no polynomial; forty nodes give the integral to rounding."""
+    atoms = gd.Discrete([-1.0, 1.0])
+    game = gd.GAN(lambda theta, z: theta + z, lambda psi, x: psi * jnp.sin(3 * x), atoms, atoms, gd.objectives.minimax)
+
+    def found(order):
+        penalty = gd.gradient_penalty(0.5, gd.quartic, gd.Segments(order))
+        return gd.stability(gd.Penalised(game, penalty, 0.5), gd.Players(0.0, 0.0))
+
+    exact, coarse, fine = found(40), found(3), found(8)
+    assert exact.error < 1e-13
+    assert 0.01 < abs(coarse.growth - exact.growth) < coarse.error
+    assert 1e-8 < abs(fine.growth - exact.growth) < fine.error < 1e-5
+
+
+def test_a_segment_needs_a_node():
+    with pytest.raises(ValueError, match="order=0"):
+        gd.Segments(0)
