@@ -9,6 +9,7 @@ from .analysis._compare import Comparison, compare
 from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._linear import blocks, linearize
+from .analysis._lyapunov import Lyapunov, lyapunov
 from .analysis._noise import Stationary, diffuse, stationary
 from .analysis._normal_form import NormalForm, normal_form
 from .analysis._predict import Prediction, predict
@@ -85,6 +86,7 @@ __all__ = [
     "Implicit",
     "Iterated",
     "Lookahead",
+    "Lyapunov",
     "Manifold",
     "Minibatch",
     "Mixture",
@@ -136,6 +138,7 @@ __all__ = [
     "jare",
     "linearize",
     "load",
+    "lyapunov",
     "manifold",
     "nagarajan_kolter",
     "network",

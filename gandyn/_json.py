@@ -19,6 +19,7 @@ from ._system import Players
 from .analysis._compare import Comparison
 from .analysis._equilibria import Equilibria
 from .analysis._equilibrium import Equilibrium, Manifold
+from .analysis._lyapunov import Lyapunov
 from .analysis._normal_form import NormalForm
 from .analysis._predict import Prediction
 from .analysis._rate import Rate
@@ -28,7 +29,7 @@ from .analysis._threshold import Threshold
 from .analysis._transient import Transient
 
 _RESULTS = (Trajectory, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)
-_MEASURED = (NormalForm, Prediction, Rate, Comparison)
+_MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov)
 TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED)}
 OUTCOMES = (
     "successful",
@@ -42,6 +43,7 @@ OUTCOMES = (
     "no_step",
     "singular_rule",
     "not_stable",
+    "no_verdict",
     "no_crossing",
 )
 _CLASSES = {**TYPES, "Players": Players}

@@ -36,7 +36,7 @@ STRANGERS = ("games", "fields", "maps")
 GUESTS = ("claims", "cli")
 
 # What only some rooms may import.
-RESERVED = {"matplotlib": ("plot", "report"), "diffrax": ("_integrate", "analysis/_noise"), "optax": ("maps",)}
+RESERVED = {"matplotlib": ("plot", "report"), "diffrax": ("_integrate", "analysis/_noise", "analysis/_lyapunov"), "optax": ("maps",)}
 FORBIDDEN = ("jax._src", "equinox.internal")
 
 # The rooms whose functions may import, and why.
