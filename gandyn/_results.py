@@ -45,6 +45,10 @@ class RESULTS(eqx.Enumeration):
         "or takes a sign. Pass a positive `eps_root` (optax.adam(..., eps_root=1e-8)), or study it by `iterate`."
     )
     not_stable = "The mean square grows, so that there is no stationary covariance. Use a smaller step size or larger batches."
+    no_verdict = (
+        "Part of the bracket has no verdict, because no equilibrium was found there or numerics cannot tell; elsewhere the "
+        "verdict does not change. Look at `equilibrium` and `stability` at both ends."
+    )
     no_crossing = "The verdict does not change within the bracket. Widen the bracket, or look at `stability` at both ends."
 
 

@@ -1,5 +1,6 @@
 """Sweeps: any function of a system over values of any of its leaves."""
 
+import itertools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -57,6 +58,25 @@ def _resolve(system: AbstractSystem, axes: dict[str, tuple[Callable, _tree.Numbe
     return tuple(chosen), values
 
 
+def _block(shape: tuple[int, ...], chunk: int) -> tuple[int, ...]:
+    """How much of each axis to compute at once: whole later axes first, because they share the most."""
+    sizes: list[int] = []
+    for n in reversed(shape):
+        sizes.insert(0, min(n, max(1, chunk)))
+        chunk //= sizes[0]
+    return tuple(sizes)
+
+
+def _put(stacked: PyTree, cells: PyTree, start: tuple[int, ...]) -> None:
+    """Write a block of cells into its place, without the repeated ends by which it reaches beyond the grid."""
+
+    def put(whole: np.ndarray, part: np.ndarray) -> None:
+        place = whole[tuple(slice(i, i + size) for i, size in zip(start, part.shape, strict=False))]
+        place[...] = part[tuple(slice(n) for n in place.shape[: len(start)])]
+
+    jax.tree.map(put, stacked, cells)
+
+
 def sweep(
     fn: Callable[[Any], PyTree],
     system: AbstractSystem,
@@ -76,7 +96,7 @@ def sweep(
         system: The system whose leaves move.
         axes: By name, a lens and the values of the leaf; the order of the axes is that of the result, and what is
             common to the cells of the later ones is computed once.
-        chunk: How many cells to compute at once.
+        chunk: How many cells to compute at once, at most.
         progress: Show a bar on stderr when it is a terminal.
 
     Returns:
@@ -87,24 +107,30 @@ def sweep(
     """
     chosen, values = _resolve(system, axes)
     system = _tree.system_arrays(system)
-    first, *rest = values.values()
-    rows = max(1, chunk // int(np.prod([v.size for v in rest], dtype=int)))
-    rows = min(rows, first.size)
-    done: list[PyTree] = []
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not (progress and sys.stderr.isatty())) as bar:
-        task = bar.add_task("sweep", total=first.size)
+    grids = tuple(values.values())
+    shape = tuple(v.size for v in grids)
+    block = _block(shape, chunk)
+    starts = list(itertools.product(*(range(0, n, size) for n, size in zip(shape, block, strict=True))))
+    per_row = sum(start[0] == 0 for start in starts)
+    stacked: PyTree = None
+    finished = 0
+    with Progress(console=Console(stderr=True), transient=True, disable=not (progress and sys.stderr.isatty())) as bar:
+        task = bar.add_task("sweep", total=len(starts))
         try:
-            for start in range(0, first.size, rows):
-                part = jnp.take(first, jnp.arange(start, start + rows), mode="clip")
-                cells = jax.block_until_ready(_cells(fn, system, chosen, (part, *rest)))
-                count = min(rows, first.size - start)
-                done.append(jax.tree.map(lambda leaf, n=count: leaf[:n], cells))
-                bar.advance(task, count)
+            for start in starts:
+                parts = tuple(
+                    jnp.take(v, jnp.arange(i, i + size), mode="clip") for v, i, size in zip(grids, start, block, strict=True)
+                )
+                cells = jax.device_get(_cells(fn, system, chosen, parts))
+                if stacked is None:
+                    stacked = jax.tree.map(lambda leaf: np.empty(shape + leaf.shape[len(shape) :], leaf.dtype), cells)
+                _put(stacked, cells, start)
+                finished += 1
+                bar.advance(task)
         except KeyboardInterrupt:
-            if not done:
+            if finished < per_row:
                 raise
-    stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *done)
-    finished = sum(jax.tree.leaves(part)[0].shape[0] for part in done)
-    names = list(values)
-    return Sweep({names[0]: first[:finished], **dict(zip(names[1:], rest, strict=True))}, stacked, finished == first.size)
+    rows = min(shape[0], finished // per_row * block[0])
+    first = next(iter(values))
+    kept = jax.tree.map(lambda leaf: jnp.asarray(leaf[:rows]), stacked)
+    return Sweep({**values, first: grids[0][:rows]}, kept, rows == shape[0])

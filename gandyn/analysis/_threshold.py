@@ -202,7 +202,10 @@ def _threshold(
     crossings = find_crossings(codes_at, low, high, eps)
     values = _tree.real(np.array([value for value, _, _ in crossings], dtype=float))
     verdicts = tuple((VERDICTS[before], VERDICTS[after]) for _, before, after in crossings)
-    return Threshold(values, verdicts, RESULTS.successful if crossings else RESULTS.no_crossing)
+    if crossings:
+        return Threshold(values, verdicts, RESULTS.successful)
+    decided = np.all(np.isin(codes_at(samples(low, high)), _DECIDED))
+    return Threshold(values, verdicts, RESULTS.no_crossing if decided else RESULTS.no_verdict)
 
 
 def critical_step(

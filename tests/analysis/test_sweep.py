@@ -48,13 +48,18 @@ def test_nested_axes_equal_a_python_loop():
     np.testing.assert_allclose(turned.values, loop().T, rtol=1e-12)
 
 
-@pytest.mark.parametrize("chunk", [1, 4, 8, 12, 27, 28, 10_000])
+@pytest.mark.parametrize("chunk", [1, 3, 8, 12, 28, 10_000])
 def test_chunks_of_any_size_give_the_same(chunk):
     whole = gd.sweep(growth, r1_step(), BOTH)
     found = gd.sweep(growth, r1_step(), BOTH, chunk=chunk)
     assert found.values.shape == (7, 4)
     np.testing.assert_allclose(found.values, whole.values, rtol=1e-13)
     np.testing.assert_array_equal(found.axes["gamma"], GAMMA["gamma"][1])
+
+
+@pytest.mark.parametrize(("shape", "chunk", "block"), [((7, 4), 8, (2, 4)), ((7, 4), 3, (1, 3)), ((9, 5, 4), 10, (1, 2, 4))])
+def test_no_more_cells_are_computed_at_once_than_asked_for(shape, chunk, block):
+    assert _sweep._block(shape, chunk) == block
 
 
 def test_new_values_do_not_trace_again():

@@ -129,6 +129,11 @@ def test_no_crossing_is_a_clear_error():
         gd.critical_step(gd.SimGD(gd.games.dirac(), 0.1), ORIGIN)
 
 
+def test_an_equilibrium_that_vanishes_is_not_called_unchanged():
+    with pytest.raises(RuntimeError, match="no equilibrium was found"):
+        gd.threshold(Field(lambda p, x: p - x**2), parameter, jnp.ones(1), (-1.0, 1.0))
+
+
 @pytest.mark.parametrize("bracket", [(1.0, 0.5), (1.0, 1.0), (0.0, np.inf), (np.nan, 1.0)])
 def test_a_bracket_that_is_none_is_refused(bracket):
     with pytest.raises(ValueError, match="two increasing finite numbers"):
