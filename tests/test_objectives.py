@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 from scipy.optimize import minimize, minimize_scalar
@@ -177,6 +178,18 @@ def test_least_squares_measures_pearson():
     # With targets -1, 1, 0 twice the generator's loss, real data included, is Pearson's chi-square of P + Q from 2 Q.
     optimum = best(o.LeastSquares(-1.0, 1.0, 0.0))[1]
     np.testing.assert_allclose(((P + Q) * optimum**2).sum(), ((P - Q) ** 2 / (P + Q)).sum(), rtol=1e-7)
+
+
+@pytest.mark.parametrize("t", [-800.0, -40.0, -3.0, 0.0, 0.7, 30.0, 800.0])
+def test_log_sigmoids_are_exact_in_both_tails_and_in_every_derivative(t):
+    ours = [o.nonsaturating.real, o.nonsaturating.fake]
+    with mpmath.workdps(40):
+        for order in range(4):
+            for fn, sign in zip(ours, (1, -1), strict=True):
+                expected = float(mpmath.diff(lambda u, s=sign: -mpmath.log1p(mpmath.exp(-s * u)), t, order))
+                # Each derivative multiplies by at most two rounded factors more; at zero the third vanishes.
+                np.testing.assert_allclose(fn(jnp.asarray(t)), expected, rtol=4e-15, atol=1e-30)
+            ours = [jax.grad(fn) for fn in ours]
 
 
 @pytest.mark.parametrize(
