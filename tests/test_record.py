@@ -45,7 +45,7 @@ def results():
         "Prediction": prediction,
         "Rate": gd.Rate("none", three[1], 0, three[0], three[:2], three[1:], 7, three[2], three[:2], prediction, three, three),
         "Comparison": gd.compare(flow, {"simgd": gd.SimGD(flow, 0.2)}, found.state),
-        "Transient": gd.Transient(three, three, *three, three * 1j, three[None] * 1j, three[None], good),
+        "Transient": gd.Transient(three, three, *three, three * 1j, three[None] * 1j, three[None], good, False),
     }
 
 

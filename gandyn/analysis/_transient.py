@@ -22,6 +22,7 @@ class Transient(eqx.Module):
     the norm of a map. `distance`: the norm of the smallest complex change of A that makes it unstable; zero if it is.
     `departure`: the departure from normality, :math:`\sqrt{\lVert A\rVert_F^2 - \sum|\lambda|^2}`. `grid` and `resolvent`:
     points of the complex plane and the smallest singular value of :math:`A - z`, whose level sets bound the pseudospectra.
+    `discrete`: whether A is that of a map.
     """
 
     ts: Float[Array, " t"]
@@ -33,6 +34,7 @@ class Transient(eqx.Module):
     grid: Complex[Array, "r c"]
     resolvent: Float[Array, "r c"]
     result: RESULTS
+    discrete: bool = eqx.field(static=True)
 
     @property
     def peak(self) -> Scalar:
@@ -41,7 +43,8 @@ class Transient(eqx.Module):
 
     def __str__(self) -> str:
         return (
-            f"peak gain    {float(self.peak):.6g} at t = {float(self.ts[jnp.argmax(self.gain)]):.6g}\n"
+            f"peak gain    {float(self.peak):.6g} after {float(self.ts[jnp.argmax(self.gain)]):.6g} "
+            f"{'applications' if self.discrete else 'units of time'}\n"
             f"abscissa     {float(self.abscissa):.6g}\n"
             f"distance     {float(self.distance):.6g} to instability\n"
             f"departure    {float(self.departure):.6g} from normality"
@@ -160,4 +163,5 @@ def transient(
         grid=grid,
         resolvent=known * _resolvent(matrix, grid),
         result=result,
+        discrete=discrete,
     )

@@ -9,12 +9,6 @@ from ._spectrum import complex_plane
 from ._style import BLACK, BLUE, ORANGE, VERMILION, axes, legend, style
 
 
-def _is_map(found: Transient) -> bool:
-    """Applications are counted by whole numbers, and the first one multiplies by the norm, whose logarithm is `abscissa`."""
-    whole = np.array_equal(found.ts, np.arange(found.ts.size))
-    return bool(whole and np.isclose(found.gain[1], np.exp(found.abscissa), rtol=1e-4))
-
-
 @style()
 def transient(transient: Transient, *, ax: Axes | None = None) -> Axes:
     r"""The boundaries of pseudospectra, level sets of :math:`\log_{10}\sigma_{\min}(A - z)`, around the eigenvalues.
@@ -40,7 +34,7 @@ def transient(transient: Transient, *, ax: Axes | None = None) -> Axes:
     lines = ax.contour(x, y, heights, levels, cmap="viridis", linewidths=1.1)
     values = np.asarray(transient.eigenvalues)
     ax.plot(np.real(values), np.imag(values), "o", color=BLACK, ms=3.5, zorder=3, label="eigenvalues")
-    complex_plane(ax, _is_map(transient))
+    complex_plane(ax, transient.discrete)
     ax.margins(0)
     ax.figure.colorbar(lines, ax=ax, label=r"$\log_{10}\,\varepsilon$", pad=0.02, aspect=30)
     legend(ax)
@@ -62,7 +56,7 @@ def gain(transient: Transient, *, ax: Axes | None = None) -> Axes:
         The axes.
     """
     ax = axes(ax, 2.6)
-    discrete = _is_map(transient)
+    discrete = transient.discrete
     ts, factor, values = (np.asarray(v) for v in (transient.ts, transient.gain, transient.eigenvalues))
     growth = np.log(np.max(np.abs(values))) if discrete else np.max(np.real(values))
     peak = int(np.argmax(factor))

@@ -1,15 +1,10 @@
 """Write the outcomes of claims to a folder: `index.html`, self-contained, and `claims.json`."""
 
 import html
-import importlib.metadata
 import importlib.resources
 import json
-import os
-import platform
 import re
-import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +13,7 @@ import numpy as np
 from markupsafe import Markup
 from math_core import LatexError, LatexToMathML
 
+from .._record import environment, replacing
 from ..claims import Check, Outcome
 from ._figure import svg
 
@@ -119,17 +115,7 @@ def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             ],
         }
 
-    return {"schema": 1, "provenance": provenance(), "claims": [claim(outcome) for outcome in outcomes]}
-
-
-def provenance() -> dict[str, str]:
-    """The versions that made a report."""
-    packages = ("gandyn", "jax", "equinox", "diffrax", "optimistix", "numpy", "scipy")
-    return {name: importlib.metadata.version(name) for name in packages} | {
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return {"schema": 1, "provenance": environment(), "claims": [claim(outcome) for outcome in outcomes]}
 
 
 def write(outcomes: Sequence[Outcome], folder: str | Path, *, figures: bool = True) -> Path:
@@ -148,16 +134,19 @@ def write(outcomes: Sequence[Outcome], folder: str | Path, *, figures: bool = Tr
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": number, "mathematics": mathematics, "inline": inline, "setting": setting}
-    template = environment.from_string(importlib.resources.files("gandyn.report").joinpath("report.html").read_text("utf-8"))
+    pages = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages.filters |= {"number": number, "mathematics": mathematics, "inline": inline, "setting": setting}
+    template = pages.from_string(importlib.resources.files("gandyn.report").joinpath("report.html").read_text("utf-8"))
     pictures = {o.claim.key: svg(o.claim) for o in outcomes if o.claim.figure} if figures else {}
     sources = list(dict.fromkeys(o.claim.source for o in outcomes))
     page = template.render(
-        outcomes=outcomes, sources=sources, pictures=pictures, provenance=provenance(), counts=_counts(outcomes), shown=_shown
+        outcomes=outcomes, sources=sources, pictures=pictures, provenance=environment(), counts=_counts(outcomes), shown=_shown
     )
-    _replace(folder / "claims.json", json.dumps(as_json(outcomes), indent=1, allow_nan=False) + "\n")
-    return _replace(folder / "index.html", page)
+    data = json.dumps(as_json(outcomes), indent=1, allow_nan=False) + "\n"
+    for name, text in {"claims.json": data, "index.html": page}.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return folder / "index.html"
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
@@ -168,15 +157,3 @@ def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
 def _shown(outcome: Outcome) -> Check | None:
     """The check that stands for a claim in the summary: the first that disagrees, or the first of all."""
     return next((check for check in outcome.checks if not check.agrees), next(iter(outcome.checks), None))
-
-
-def _replace(path: Path, text: str) -> Path:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path
