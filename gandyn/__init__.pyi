@@ -1,5 +1,6 @@
 from . import games, objectives, plot
 from ._constraint import AbstractConstraint, Ball, Box, SpectralBall
+from ._crossing import Crossings, Section, crossings
 from ._evolve import Trajectory, iterate
 from ._integrate import integrate
 from ._record import load, provenance, save
@@ -48,6 +49,7 @@ from .maps._modified import Modified
 from .maps._momentum import Momentum, Moving
 from .maps._optax import Optax, Optimised, Rule
 from .maps._random import Drawn, Minibatch, Random
+from .maps._return import PoincareMap, TimeMap
 from .maps._runge_kutta import EULER, HEUN, MIDPOINT, RK4, RungeKutta, Tableau
 from .maps._wrap import Averaged, Iterated, Projected, WithAverage
 from .objectives import AbstractObjective
@@ -74,6 +76,7 @@ __all__ = [
     "Competitive",
     "Constrained",
     "Convolution",
+    "Crossings",
     "Discrete",
     "Drawn",
     "Equilibria",
@@ -100,6 +103,7 @@ __all__ = [
     "Past",
     "Penalised",
     "Players",
+    "PoincareMap",
     "Prediction",
     "Product",
     "Projected",
@@ -109,6 +113,7 @@ __all__ = [
     "Rule",
     "RungeKutta",
     "Segments",
+    "Section",
     "SimGD",
     "SpectralBall",
     "Stability",
@@ -118,6 +123,7 @@ __all__ = [
     "Tableau",
     "Threshold",
     "TimeScaled",
+    "TimeMap",
     "Trajectory",
     "Transient",
     "Uniform",
@@ -127,6 +133,7 @@ __all__ = [
     "compare",
     "consensus",
     "critical_step",
+    "crossings",
     "diffuse",
     "equilibria",
     "equilibrium",

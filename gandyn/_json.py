@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ._crossing import Crossings
 from ._evolve import Trajectory
 from ._results import RESULTS
 from ._system import Players
@@ -28,7 +29,7 @@ from .analysis._sweep import Sweep
 from .analysis._threshold import Threshold
 from .analysis._transient import Transient
 
-_RESULTS = (Trajectory, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)
+_RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)
 _MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov)
 TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED)}
 OUTCOMES = (
@@ -45,6 +46,11 @@ OUTCOMES = (
     "not_stable",
     "no_verdict",
     "no_crossing",
+    "no_return",
+    "tangent",
+    "diverged",
+    "at_rest",
+    "sliding",
 )
 _CLASSES = {**TYPES, "Players": Players}
 

@@ -50,6 +50,23 @@ class RESULTS(eqx.Enumeration):
         "verdict does not change. Look at `equilibrium` and `stability` at both ends."
     )
     no_crossing = "The verdict does not change within the bracket. Widen the bracket, or look at `stability` at both ends."
+    no_return = (
+        "The orbit did not meet the section so often within `max_time` and `max_steps`. Take another section, such as one "
+        "through a point of the orbit, the other direction, or more time."
+    )
+    tangent = (
+        "The orbit touches the section, or crosses it twice within a thousandth of a step, so that whether it crosses cannot be "
+        "told. Take another section: that across the flow (Section.across) is tangent nowhere near its point."
+    )
+    diverged = "The orbit runs away: its norm passed 1e9. Take another start, or look at its direction in time."
+    at_rest = (
+        "The orbit is at rest, at an equilibrium to within the tolerances, so that it crosses nothing any more and belongs to no "
+        "cycle. Take another start; see `equilibrium` and `stability`."
+    )
+    sliding = (
+        "The orbit reaches a surface where the field is not smooth and from both sides of which it is driven back: it slides, and "
+        "the field does not say how. Use a smooth field, or gd.Constrained for a constraint."
+    )
 
 
 def worst(*pairs: tuple[Bool[Array, ""], RESULTS]) -> RESULTS:

@@ -75,6 +75,10 @@ def redraw(key, step):
     return eqx.tree_at(lambda s: s.h, step, step.h * jax.random.uniform(key, dtype=step.h.dtype))
 
 
+def upwards(x):
+    return x.generator
+
+
 DIRAC, PAIR = P(0.3, -0.2), P((0.9, 0.1), (0.2, -0.3))
 PLANE = P(jnp.array([0.2, 1.5]), jnp.array([0.3, -0.4]))
 
@@ -134,6 +138,8 @@ SYSTEMS = {
     "redrawn": (lambda: gd.Random(gd.SimGD(mixture_gan(), 0.1), redraw, jax.random.key(0)), DIRAC),
     "iterated": (lambda: gd.Iterated(gd.SimGD(dirac(), 0.1), 3), DIRAC),
     "projected": (lambda: gd.Projected(gd.SimGD(dirac(), 0.1), gd.Box(-1.0, 1.0)), DIRAC),
+    "time map": (lambda: gd.TimeMap(damped(), 0.7), DIRAC),
+    "return map": (lambda: gd.PoincareMap(damped(), gd.Section(upwards)), DIRAC),
     "averaged": (lambda: gd.Averaged(gd.SimGD(dirac(), 0.1), 0.9), DIRAC),
 }
 # Several of optax's optimisers promote types of their own, and a flow of one's own may do as it likes.

@@ -18,6 +18,8 @@ ROOMS = (
     "_system",
     "_evolve",
     "_integrate",
+    "_march",
+    "_crossing",
     "games",
     "fields",
     "maps",
@@ -36,7 +38,8 @@ STRANGERS = ("games", "fields", "maps")
 GUESTS = ("claims", "cli")
 
 # What only some rooms may import.
-RESERVED = {"matplotlib": ("plot", "report"), "diffrax": ("_integrate", "analysis/_noise", "analysis/_lyapunov"), "optax": ("maps",)}
+INTEGRATING = ("_integrate", "_march", "_crossing", "maps/_return", "analysis/_noise", "analysis/_lyapunov")
+RESERVED = {"matplotlib": ("plot", "report"), "diffrax": INTEGRATING, "optax": ("maps",)}
 FORBIDDEN = ("jax._src", "equinox.internal")
 
 # The rooms whose functions may import, and why.

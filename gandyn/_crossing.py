@@ -1,0 +1,351 @@
+"""Sections, and the crossings of an orbit with one: found between the steps of a solver, and polished by steps of their own."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PyTree, Scalar, ScalarLike
+
+from . import _march, _tree
+from ._evolve import prepare
+from ._march import Flat, March, Solver, Step
+from ._results import RESULTS, check
+from ._system import AbstractFlow
+
+NODES = 16
+CLOSEST = 1e-3
+
+
+class _Plane(eqx.Module):
+    point: PyTree
+    normal: PyTree
+
+    def __call__(self, x: PyTree) -> Scalar:
+        return _tree.dot(self.normal, _tree.subtract(x, self.point))
+
+
+class Section(eqx.Module):
+    r"""A surface :math:`g(x) = 0` for an orbit to cross.
+
+    Args:
+        function: Any scalar function of the state, or a module whose leaves are then parameters.
+        direction: 1 for crossings at which g increases, -1 for those at which it decreases, 0 for both.
+    """
+
+    function: Callable = eqx.field(converter=_tree.function)
+    direction: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        if self.direction not in (-1, 0, 1):
+            raise ValueError(f"Section: the direction is 1, -1, or 0 for both; got {self.direction!r}.")
+
+    def __call__(self, x: PyTree) -> Scalar:
+        """The value of g."""
+        return jnp.asarray(self.function(x))
+
+    @staticmethod
+    def through(point: PyTree, normal: PyTree, direction: int = 1) -> "Section":
+        r"""The hyperplane :math:`n\cdot(x - p) = 0`.
+
+        Args:
+            point: A state p on it.
+            normal: The normal n, like a state.
+            direction: As of any section.
+
+        Returns:
+            A section whose point and normal are parameters.
+        """
+        point, normal = _tree.state_arrays(point), _tree.state_arrays(normal)
+        _tree.check_like(normal, point, "Section.through was given the normal")
+        return Section(_Plane(point, normal), direction)
+
+    @staticmethod
+    def across(flow: AbstractFlow, x: PyTree) -> "Section":
+        """The hyperplane through a state at right angles to the velocity there, which the orbit crosses as squarely as it can.
+
+        Args:
+            flow: The flow.
+            x: The state.
+
+        Returns:
+            A section, with the direction of the velocity.
+        """
+        flow, x = prepare(flow, x)
+        return Section.through(x, _velocity(flow, x))
+
+
+@eqx.filter_jit
+def _velocity(flow: AbstractFlow, x: PyTree) -> PyTree:
+    return flow(x)
+
+
+class Crossings(eqx.Module):
+    """Where an orbit crosses a section, in the order of time.
+
+    `ts` and `xs` are the times from the start and the states; `directions` are the signs with which the section's function
+    passes zero; `angles` are the sines of the angles between orbit and section, one where they are at right angles, zero where
+    they touch. Rows that a failed search did not fill are NaN. `time` and `state` are where the search ended.
+    """
+
+    ts: Float[Array, "*b c"]
+    xs: PyTree
+    directions: Float[Array, "*b c"]
+    angles: Float[Array, "*b c"]
+    time: Float[Array, "*b"]
+    state: PyTree
+    result: RESULTS
+    stats: dict[str, Any]
+
+    def __str__(self) -> str:
+        found = int(np.sum(np.isfinite(self.ts)))
+        if not found:
+            return f"No crossing up to t = {float(self.time):g}"
+        return (
+            f"{found} crossings from t = {float(self.ts[0]):.10g} to {float(np.nanmax(self.ts)):.10g}; "
+            f"smallest angle {float(np.nanmin(self.angles)):.3g}"
+        )
+
+
+class _Record(NamedTuple):
+    """A step with a crossing in it: its start, and between which parts of it the crossing lies."""
+
+    t: Scalar
+    y: Float[Array, " n"]
+    h: Scalar
+    left: Scalar
+    right: Scalar
+
+
+class _Search(NamedTuple):
+    march: March
+    value: Scalar
+    scale: Scalar
+    filled: Int[Array, ""]
+    records: _Record
+
+
+class _On(eqx.Module):
+    """A section's function on vectors."""
+
+    section: Section
+    unravel: Callable
+
+    def __call__(self, y: Float[Array, " n"]) -> Scalar:
+        return self.section(self.unravel(y)).astype(y.dtype)
+
+
+def _pieces(values: Array, slopes: Array) -> tuple[Array, Array, Array]:
+    """A step's section function in monotone pieces, by cubics between nodes: the ends' parts of the step and values there.
+
+    Third, the smallest distance between two zeros at an extremum, as a part of the step: that which the extremum's height and
+    curvature give, whether or not the function gets there.
+    """
+    width = 1 / (values.size - 1)
+    a, b, c0, c3 = values[:-1], values[1:], slopes[:-1] * width, slopes[1:] * width
+    c1, c2 = 6 * (b - a) - 4 * c0 - 2 * c3, -6 * (b - a) + 3 * (c0 + c3)
+    root = jnp.sqrt(jnp.maximum(c1**2 - 4 * c2 * c0, 0.0))
+    half = -(c1 + jnp.where(c1 >= 0, root, -root)) / 2
+    roots = jnp.stack([half / jnp.where(c2 == 0, jnp.nan, c2), c0 / jnp.where(half == 0, jnp.nan, half)])
+    inside = (roots > 0) & (roots <= 1) & (c1**2 >= 4 * c2 * c0)[None]
+    u = jnp.sort(jnp.where(inside, roots, 0.0), axis=0)
+    heights = [a + v * (c0 + v * (c1 / 2 + v * c2 / 3)) for v in u]
+    curvatures = jnp.stack([jnp.abs(c1 + 2 * c2 * v) for v in u])
+    heights_over = 8 * jnp.abs(jnp.stack(heights)) / jnp.maximum(curvatures, jnp.finfo(values.dtype).tiny)
+    apart = width * jnp.sqrt(jnp.min(jnp.where(u > 0, heights_over, jnp.inf)))
+    starts = jnp.arange(values.size - 1, dtype=values.dtype)
+    places = jnp.stack([width * (starts + v) for v in (jnp.zeros_like(a), *u, jnp.ones_like(a))], axis=1)
+    return places, jnp.stack([a, *heights, b], axis=1), apart
+
+
+def _unresolved(values: Array, slopes: Array) -> Bool[Array, ""]:
+    """Whether cubics through every other node miss those between, so that more could hide between all of them."""
+    width = 2 / (values.size - 1)
+    middle = (values[:-1:2] + values[2::2]) / 2 + (slopes[:-1:2] - slopes[2::2]) * (width / 8)
+    noise = 1e4 * jnp.finfo(values.dtype).eps * (1 + jnp.max(jnp.abs(values)))
+    return jnp.max(jnp.abs(values[1::2] - middle)) > 1e-3 * (jnp.max(values) - jnp.min(values)) + noise
+
+
+def _along(on: _On, solver: Solver, before: _Search, after: March, step: Step) -> tuple[Array, Array]:
+    """The section's function and its slope at nodes of a step, with the step's length as unit."""
+    zero, n = jnp.zeros_like(step.h), after.y.size
+    path = solver.solver.interpolation_cls(t0=zero, t1=step.h, **step.dense)
+    nodes = jnp.linspace(zero, zero + 1, NODES + 1)
+    ends = before.value, on(after.y)
+    values, slopes = jax.vmap(lambda s: jax.jvp(lambda r: on(path.evaluate(r * step.h)[:n]), (s,), (zero + 1,)))(nodes)
+    values = values.at[0].set(ends[0]).at[-1].set(ends[1])
+    straight = ends[0] + nodes * (ends[1] - ends[0])
+    values = jnp.where(step.jumped, straight, values)
+    return values, jnp.where(step.jumped, ends[1] - ends[0], slopes)
+
+
+def _begin(field: Flat, on: _On, y: Array, solver: Solver, count: int, guard: float) -> _Search:
+    """The search at its start; a start on the section counts as beside it, on the side to which the orbit goes."""
+    march, velocity = solver.start(field, y), field(y)
+    value, rate = jax.jvp(on, (y,), (velocity,))
+    steep = jnp.linalg.norm(jax.grad(on)(y))
+    rounding = 100 * jnp.finfo(y.dtype).eps * steep * (1 + jnp.linalg.norm(y))
+    starts_on = jnp.abs(value) <= guard * jnp.abs(rate) * march.h + rounding
+    touches = starts_on & (jnp.abs(rate) <= 1e-6 * steep * jnp.linalg.norm(velocity))
+    beside = jnp.where(rate >= 0, 1.0, -1.0) * jnp.finfo(y.dtype).tiny
+    code = jnp.where(touches, _march.TANGENT, march.code)
+    code = jnp.where(solver.rests(field, y), _march.AT_REST, code)
+    lane = jnp.zeros((count,), y.dtype)
+    records = _Record(lane, jnp.zeros((count, y.size), y.dtype), lane, lane, lane)
+    zero = jnp.zeros((), int)
+    return _Search(march._replace(code=code), jnp.where(starts_on, beside, value), jnp.ones((), y.dtype), zero, records)
+
+
+def _advance(field: Flat, on: _On, solver: Solver, limit: Scalar, search: _Search) -> _Search:
+    """One attempted step; it is taken again at half its length where it holds more than one crossing."""
+    before = search.march
+    after, step = solver.attempt(field, before, limit, search.scale)
+    values, slopes = _along(on, solver, search, after, step)
+    places, heights, apart = _pieces(values, slopes)
+    low, high = heights[:, :-1] < 0, heights[:, 1:] >= 0
+    up, down = low & high, ~low & ~high
+    direction = on.section.direction
+    wanted = (up if direction > 0 else down if direction < 0 else up | down).reshape(-1)
+    many = (jnp.sum(wanted) > 1) & ~step.jumped
+    touches = step.kept & ~step.jumped & (apart < CLOSEST)
+    again = many & (search.scale > 1e-4) | _unresolved(values, slopes) & ~step.jumped & (search.scale > 0.01)
+    taken = step.kept & ~again & ~touches
+    code = jnp.where(touches | step.kept & many & ~again, _march.TANGENT, after.code)
+    code = jnp.where(taken & (code == _march.RUNNING) & solver.rests(field, after.y), _march.AT_REST, code)
+    first = jnp.argmax(wanted)
+    slot = jnp.where(taken & jnp.any(wanted), search.filled, search.records.t.size)
+    left, right = places[:, :-1].reshape(-1)[first], places[:, 1:].reshape(-1)[first]
+    found = _Record(before.t, before.y, step.h, left, right)
+    records = jax.tree.map(lambda rows, row: rows.at[slot].set(row, mode="drop"), search.records, found)
+    kept_going = jax.tree.map(lambda a, b: jnp.where(step.kept & ~taken, b, a), after, before)
+    march = kept_going._replace(code=code, steps=after.steps)
+    scale = jnp.where(step.kept & again, search.scale / 2, jnp.where(taken, 1.0, search.scale))
+    value = jnp.where(taken, values[-1], search.value)
+    return _Search(march, value, scale, search.filled + (slot < search.records.t.size).astype(int), records)
+
+
+def _polish(field: Flat, on: _On, solver: Solver, found: _Record) -> tuple[Scalar, Array, Scalar, Scalar]:
+    """The time, state, direction and angle of a crossing, by Newton's method on the length of one step taken again.
+
+    The method keeps its full order, which an interpolation does not.
+    """
+
+    def at(part: Scalar) -> tuple[Array, Scalar, Scalar]:
+        y = solver.retake(field, found.y, part * found.h)
+        value, rate = jax.jvp(on, (y,), (field(y),))
+        return y, value, rate * found.h
+
+    def refine(carry: tuple) -> tuple:
+        part, _, low, high, count = carry
+        _, value, rate = at(part)
+        rising = jnp.sign(rate)
+        low, high = jnp.where(value * rising < 0, part, low), jnp.where(value * rising >= 0, part, high)
+        newton = part - value / rate
+        newton = jnp.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+        return newton, jnp.abs(newton - part), low, high, count + 1
+
+    eps, margin = jnp.finfo(found.h.dtype).eps, 0.01
+    start = (found.left + found.right) / 2
+    begin = (start, jnp.ones_like(start), found.left - margin, found.right + margin, jnp.zeros((), int))
+    part = jax.lax.while_loop(lambda c: (c[1] > 4 * eps) & (c[-1] < 60), refine, begin)[0]
+    y, _, rate = at(part)
+    velocity = field(y)
+    steep = jnp.linalg.norm(jax.grad(on)(y)) * jnp.linalg.norm(velocity) * found.h
+    return found.t + part * found.h, y, jnp.sign(rate), jnp.abs(rate) / steep
+
+
+def on_vectors(section: Section, field: Flat) -> Callable[[Array], Scalar]:
+    """A section's function on the vectors of a field."""
+    return _On(section, field.unravel)
+
+
+def search(
+    field: Flat, section: Section, y: Array, count: int, limit: Scalar, guard: float, solver: Solver, max_steps: int
+) -> tuple[tuple[Array, Array, Array, Array], March]:
+    """The first `count` crossings, as far as there are, and where the search ended."""
+    on = _On(section, field.unravel)
+
+    def going(s: _Search) -> Array:
+        march = s.march
+        return (march.code == _march.RUNNING) & (s.filled < count) & (march.t < limit) & (march.steps < max_steps)
+
+    begin = _begin(field, on, y, solver, count, guard)
+    ended = jax.lax.while_loop(going, lambda s: _advance(field, on, solver, limit, s), begin)
+    crossings = jax.vmap(lambda found: _polish(field, on, solver, found))(ended.records)
+    there = jnp.arange(count) < ended.filled
+    crossings = jax.tree.map(lambda v: jnp.where(there.reshape(-1, *[1] * (v.ndim - 1)), v, jnp.nan), crossings)
+    full = ended.filled >= count
+    return crossings, ended.march._replace(code=jnp.where(full, _march.ARRIVED, ended.march.code))
+
+
+@eqx.filter_jit
+def _crossings(
+    flow: AbstractFlow, x: PyTree, section: Section, count: int, limit: Scalar, solver: Solver, max_steps: int
+) -> Crossings:
+    y, unravel = _tree.ravel(x)
+    (ts, ys, directions, angles), end = search(Flat(flow, unravel), section, y, count, limit, 1e-9, solver, max_steps)
+    result = _march.outcome(end.code)
+    return Crossings(ts, jax.vmap(unravel)(ys), directions, angles, end.t, unravel(end.y), result, {"steps": end.steps})
+
+
+def crossings(
+    flow: AbstractFlow,
+    x: PyTree,
+    section: Section | None = None,
+    count: int = 1,
+    *,
+    max_time: ScalarLike = 1e4,
+    solver: diffrax.AbstractSolver | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    max_steps: int = 100_000,
+    throw: bool = True,
+) -> Crossings:
+    """The next crossings of an orbit with a section, in one compiled loop.
+
+    The section's function is looked at inside every step, so that two crossings in one step are both found, and each crossing
+    is polished to the accuracy of the integration. A start on the section (to rounding) is no crossing. Where two crossings
+    would lie closer than a thousandth of a step, or the orbit touches the section, the search ends with the result `tangent`.
+
+    Args:
+        flow: The flow or game.
+        x: The state at time zero.
+        section: A `Section`; the hyperplane through `x` across the flow if left out.
+        count: How many crossings in the section's direction.
+        max_time: The time after which to give up.
+        solver: A diffrax Runge–Kutta method; `diffrax.Dopri8()` if left out.
+        rtol: Relative tolerance per step; 1e-12 in double, 1e-5 in single precision.
+        atol: Absolute tolerance per step; as `rtol`.
+        max_steps: Steps after which to give up.
+        throw: Raise if there are fewer.
+
+    Returns:
+        `Crossings` with `.ts` and `.xs`.
+
+    Raises:
+        ValueError: A map in place of a flow, a state of the wrong structure, a section that is no scalar, or a tolerance below
+            fifty times the machine epsilon.
+        RuntimeError: The orbit does not meet the section so often, touches it, diverges, or comes to rest (with `throw`).
+    """
+    if not isinstance(flow, AbstractFlow):
+        raise ValueError(f"crossings takes a flow; {type(flow).__name__} is none. For a map use `iterate`.")
+    if count < 1:
+        raise ValueError(f"At least one crossing is to be found; got count={count}.")
+    flow, x = prepare(flow, x)
+    section = prepare_section(flow, x, section)
+    limit = _tree.real(max_time).astype(_tree.ravel(x)[0].dtype)
+    found = _crossings(flow, x, section, count, limit, _march.settings(x, solver, rtol, atol), max_steps)
+    check(found.result, throw, "crossings: ")
+    return found
+
+
+def prepare_section(flow: AbstractFlow, x: PyTree, section: Section | None) -> Section:
+    """The section with arrays for numbers, checked to be a scalar; the one across the flow if there is none."""
+    chosen: Section = Section.across(flow, x) if section is None else _tree.system_arrays(section)
+    shape = jax.eval_shape(chosen, x).shape
+    if shape != ():
+        raise ValueError(f"A section is a scalar function of the state; this one returns shape {shape}.")
+    return chosen
