@@ -208,7 +208,8 @@ def _row(step: AbstractMap, x: PyTree, bracket: tuple[float, float]) -> _Row:
     return row
 
 
-def _named(maps: Mapping[str, AbstractMap] | Sequence[AbstractMap]) -> dict[str, AbstractMap]:
+def by_name(maps: Mapping[str, AbstractMap] | Sequence[AbstractMap]) -> dict[str, AbstractMap]:
+    """Maps by name; those without one are called after their class."""
     if isinstance(maps, Mapping):
         return dict(maps)
     named: dict[str, AbstractMap] = {}
@@ -245,7 +246,7 @@ def compare(
     """
     if not isinstance(flow, AbstractFlow):
         raise ValueError(f"compare takes a flow first, then maps; got {type(flow).__name__}.")
-    named = _named(maps)
+    named = by_name(maps)
     for name, step in named.items():
         if not isinstance(step, AbstractMap):
             raise ValueError(f"compare: {name!r} is a {type(step).__name__}; a map is expected, such as gd.SimGD(flow, 0.1).")

@@ -4,6 +4,7 @@ from ._chart import chart as chart
 from ._comparison import comparison as comparison
 from ._comparison import rate as rate
 from ._portrait import portrait as portrait
+from ._region import stability_region as stability_region
 from ._spectrum import paths as paths
 from ._spectrum import spectrum as spectrum
 from ._style import figure as figure
