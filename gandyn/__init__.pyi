@@ -6,13 +6,16 @@ from ._integrate import integrate
 from ._record import load, provenance, save
 from ._results import RESULTS
 from ._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Players
+from .analysis._circle import Circle, invariant_circle
 from .analysis._compare import Comparison, compare
+from .analysis._conserved import Conserved, conserved
 from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._linear import blocks, linearize
 from .analysis._lyapunov import Lyapunov, lyapunov
 from .analysis._noise import Stationary, diffuse, stationary
 from .analysis._normal_form import NormalForm, normal_form
+from .analysis._orbit import PeriodicOrbit, periodic
 from .analysis._predict import Prediction, predict
 from .analysis._rate import Rate, rate
 from .analysis._stability import Stability, stability
@@ -51,6 +54,7 @@ from .maps._optax import Optax, Optimised, Rule
 from .maps._random import Drawn, Minibatch, Random
 from .maps._return import PoincareMap, TimeMap
 from .maps._runge_kutta import EULER, HEUN, MIDPOINT, RK4, RungeKutta, Tableau
+from .maps._scheduled import Clocked, Scheduled
 from .maps._wrap import Averaged, Iterated, Projected, WithAverage
 from .objectives import AbstractObjective
 
@@ -72,8 +76,11 @@ __all__ = [
     "Averaged",
     "Ball",
     "Box",
+    "Circle",
+    "Clocked",
     "Comparison",
     "Competitive",
+    "Conserved",
     "Constrained",
     "Convolution",
     "Crossings",
@@ -102,6 +109,7 @@ __all__ = [
     "Optimistic",
     "Past",
     "Penalised",
+    "PeriodicOrbit",
     "Players",
     "PoincareMap",
     "Prediction",
@@ -112,8 +120,9 @@ __all__ = [
     "Rate",
     "Rule",
     "RungeKutta",
-    "Segments",
+    "Scheduled",
     "Section",
+    "Segments",
     "SimGD",
     "SpectralBall",
     "Stability",
@@ -122,8 +131,8 @@ __all__ = [
     "SymplecticAdjustment",
     "Tableau",
     "Threshold",
-    "TimeScaled",
     "TimeMap",
+    "TimeScaled",
     "Trajectory",
     "Transient",
     "Uniform",
@@ -132,6 +141,7 @@ __all__ = [
     "blocks",
     "compare",
     "consensus",
+    "conserved",
     "critical_step",
     "crossings",
     "diffuse",
@@ -141,6 +151,7 @@ __all__ = [
     "gradient_penalty",
     "instance_noise",
     "integrate",
+    "invariant_circle",
     "iterate",
     "jare",
     "linearize",
@@ -154,6 +165,7 @@ __all__ = [
     "on_generated",
     "on_real",
     "one_sided",
+    "periodic",
     "plot",
     "predict",
     "provenance",

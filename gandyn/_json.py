@@ -17,11 +17,14 @@ from ._crossing import Crossings
 from ._evolve import Trajectory
 from ._results import RESULTS
 from ._system import Players
+from .analysis._circle import Circle
 from .analysis._compare import Comparison
+from .analysis._conserved import Conserved
 from .analysis._equilibria import Equilibria
 from .analysis._equilibrium import Equilibrium, Manifold
 from .analysis._lyapunov import Lyapunov
 from .analysis._normal_form import NormalForm
+from .analysis._orbit import PeriodicOrbit
 from .analysis._predict import Prediction
 from .analysis._rate import Rate
 from .analysis._stability import Stability
@@ -31,7 +34,8 @@ from .analysis._transient import Transient
 
 _RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)
 _MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov)
-TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED)}
+_ORBITS = (PeriodicOrbit, Circle, Conserved)
+TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED, *_ORBITS)}
 OUTCOMES = (
     "successful",
     "nonfinite",
@@ -46,6 +50,7 @@ OUTCOMES = (
     "not_stable",
     "no_verdict",
     "no_crossing",
+    "no_circle",
     "no_return",
     "tangent",
     "diverged",

@@ -67,6 +67,10 @@ class RESULTS(eqx.Enumeration):
         "The orbit reaches a surface where the field is not smooth and from both sides of which it is driven back: it slides, and "
         "the field does not say how. Use a smooth field, or gd.Constrained for a constraint."
     )
+    no_circle = (
+        "The orbit is on no invariant circle: it came to rest, is still on its way, or is chaotic, so that the averages along it "
+        "do not converge. Raise `transient` and `steps`, or ask `attractor` what the orbit ends on."
+    )
 
 
 def worst(*pairs: tuple[Bool[Array, ""], RESULTS]) -> RESULTS:

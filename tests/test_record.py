@@ -45,6 +45,10 @@ def results():
         "Prediction": prediction,
         "Rate": gd.Rate("none", three[1], 0, three[0], three[:2], three[1:], 7, three[2], three[:2], prediction, three, three),
         "Comparison": gd.compare(flow, {"simgd": gd.SimGD(flow, 0.2)}, found.state),
+        "Lyapunov": gd.Lyapunov(three, three, three[0], three[2], good),
+        "PeriodicOrbit": gd.PeriodicOrbit(three, 3, three[0], spectrum, good),
+        "Circle": gd.Circle(three[:2], *three, three, three[1:], good),
+        "Conserved": gd.Conserved(three, three, *three, good),
         "Transient": gd.Transient(three, three, *three, three * 1j, three[None] * 1j, three[None], good, False),
     }
 

@@ -1,4 +1,4 @@
-"""Normal forms of oscillations: what the leading nonlinear term does to the amplitude of a rotating mode."""
+"""Normal forms of oscillations: what the leading nonlinear term does to the amplitude of an oscillating mode."""
 
 from collections.abc import Callable
 
@@ -16,12 +16,13 @@ from ._memory import point_rows, settled
 
 
 class NormalForm(eqx.Module):
-    r"""The amplitude equation of a rotating mode, :math:`\dot r = ({\rm Re}\,\lambda)\,r + ({\rm Re}\,c)\,r^3`.
+    r"""The amplitude equation of an oscillating mode, :math:`\dot r = ({\rm Re}\,\lambda)\,r + ({\rm Re}\,c)\,r^3`.
 
     r is the distance to the equilibrium of the system's point, as the root of the mean square over a turn. `exponent` is
     :math:`\lambda` per unit time, of a map :math:`\log\mu` per application; `coefficient` is c, whose real part is the first
-    Lyapunov coefficient in these units: negative where the nonlinearity draws inwards. At a Hopf or Neimark–Sacker point the
-    form is exact to third order; near one it is so up to terms of the size of the growth.
+    Lyapunov coefficient in these units: negative where the nonlinearity draws inwards. At the bifurcation the form is exact to
+    third order; near one it is so up to terms of the size of the growth. `bifurcation` is the one at which the mode's growth
+    is zero: `Hopf` of a flow, `Neimark-Sacker` or `flip` of a map.
 
     `error` is the size of the rounding in `coefficient`.
     """
@@ -29,6 +30,7 @@ class NormalForm(eqx.Module):
     exponent: Complex[Array, ""]
     coefficient: Complex[Array, ""]
     error: Scalar
+    bifurcation: str = eqx.field(static=True, default="Hopf")
 
     @property
     def slope(self) -> Scalar:
@@ -43,13 +45,18 @@ class NormalForm(eqx.Module):
         there = (square > 0) & (self.slope != 0)
         return jnp.where(there, jnp.sqrt(jnp.where(there, square, 1.0)), jnp.nan)
 
+    @property
+    def character(self) -> str:
+        """`supercritical` where what branches off attracts, `subcritical` where it repels, `degenerate` to third order."""
+        return {-1: "subcritical", 0: "degenerate", 1: "supercritical"}[int(jnp.sign(self.slope))]
+
     def __str__(self) -> str:
         effect = {-1: "pushes outwards", 0: "has no effect to third order", 1: "draws inwards"}[int(jnp.sign(self.slope))]
         return (
             f"growth       {float(self.exponent.real):.10g}\n"
             f"rotation     {abs(float(self.exponent.imag)):.10g}\n"
             f"coefficient  {complex(self.coefficient):.10g}  (error {float(self.error):.1g})\n"
-            f"nonlinearity {effect}\n"
+            f"nonlinearity {effect}: {self.character} {self.bifurcation}\n"
             f"small cycle  {f'of radius {float(self.radius):.10g}' if np.isfinite(float(self.radius)) else 'none'}"
         )
 
@@ -115,8 +122,8 @@ def normal_form(system: AbstractSystem, x: PyTree) -> NormalForm:
         A `NormalForm`.
 
     Raises:
-        ValueError: The leading eigenvalue is real or shared by several modes, the mode does not show in the point, or a
-            strong resonance (a multiplier with :math:`\mu^3 = 1` or :math:`\mu^4 = 1`) makes the normal form another one.
+        ValueError: The leading mode does not oscillate or is one of several, it does not show in the point, or a strong
+            resonance (a multiplier with :math:`\mu^3 = 1` or :math:`\mu^4 = 1`) makes the normal form another one.
     """
     system, x = prepare(system, x)
     discrete = isinstance(system, AbstractMap)
@@ -127,28 +134,35 @@ def normal_form(system: AbstractSystem, x: PyTree) -> NormalForm:
     eps = _tree.eps(x)
     near = eps**0.5 * max(float(np.abs(values).max()), float(np.linalg.norm(matrix)) / len(matrix))
     top = int(np.argmax(growth + eps**0.5 * near * (np.imag(values) > 0)))
-    if abs(values[top].imag) <= near or np.sum(np.abs(growth - growth[top]) <= near) != 2:
+    flip = discrete and abs(values[top].imag) <= near and values[top].real < 0
+    if (abs(values[top].imag) <= near and not flip) or np.sum(np.abs(growth - growth[top]) <= near) != (1 if flip else 2):
         raise ValueError(
             "normal_form: the leading mode does not rotate, or several modes lead together; the eigenvalues are "
-            f"{np.array2string(values[np.argsort(-growth)][:6], precision=6)}. The form is that of one complex pair."
+            f"{np.array2string(values[np.argsort(-growth)][:6], precision=6)}. The form is that of one complex pair, or of one "
+            "negative multiplier of a map."
         )
     value = values[top] if values[top].imag > 0 else values[top].conj()
     right = vectors[:, top] if values[top].imag > 0 else vectors[:, top].conj()
-    _check_resonance(value, discrete, eps)
+    if flip:
+        value, right = complex(value.real), np.real(right).astype(complex)
+    else:
+        _check_resonance(value, discrete, eps)
     rows, conjugates = np.linalg.eig(matrix.T)
-    left = conjugates[:, np.argmin(np.abs(rows - value.conj()))]
+    left = conjugates[:, np.argmin(np.abs(rows - np.conj(value)))]
     left = left / np.vdot(left, right).conj()
     cubic, size = _coefficient(system, x, *map(jnp.asarray, (matrix, value, right, left)))
     shown = float(np.linalg.norm(np.asarray(eqx.filter_jit(point_rows)(system, x)) @ right))
     if shown <= eps**0.5 * np.linalg.norm(right):
         raise ValueError("normal_form: the leading mode lives in the map's memory alone and does not move its point.")
-    # r^2 = 2 |z|^2 |q|^2, the mean over a turn of the point's square distance.
-    unit = 2 * shown**2
+    # r^2 = 2 |z|^2 |q|^2, the mean over a turn of the point's square distance. Of a flip r^2 = z^2 |q|^2, and z stands in for
+    # its conjugate, so that the cubic term comes three times.
+    unit = (3 if flip else 2) * shown**2
     exponent = np.log(value) if discrete else value
     backward = 4 * len(matrix) * eps * np.linalg.norm(matrix) / (abs(value) if discrete else 1)
     exponent = complex(0.0 if abs(exponent.real) <= backward else exponent.real, exponent.imag)
     rounding = len(matrix) * 100 * eps * size / unit
-    return NormalForm(jnp.asarray(exponent), cubic / unit, jnp.asarray(rounding))
+    name = "flip" if flip else "Neimark-Sacker" if discrete else "Hopf"
+    return NormalForm(jnp.asarray(exponent), cubic / unit, jnp.asarray(rounding), name)
 
 
 def _check_resonance(value: complex, discrete: bool, eps: float) -> None:

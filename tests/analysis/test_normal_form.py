@@ -79,6 +79,8 @@ def test_slope_of_the_dirac_gan(name):
     assert float(form.slope) == pytest.approx(SLOPES[name], abs=1e-13)
     assert float(form.exponent.real) == 0
     assert np.isnan(float(form.radius))
+    assert form.bifurcation == "Hopf"
+    assert form.character == ("supercritical" if SLOPES[name] else "degenerate")
 
 
 def test_radius_of_the_van_der_pol_cycle():
@@ -145,6 +147,8 @@ def test_radius_near_the_loss_of_stability_of_descent_with_r1():
     radius = float(gd.normal_form(step, ORIGIN).radius)
     # The next term is of relative order h - 1.2, times a factor of order ten; the orbit winds up over 1e4 steps.
     assert radius**2 == pytest.approx(float(_mean_square(step, start)), rel=0.02)
+    assert gd.normal_form(step, ORIGIN).character == "supercritical"
+    assert "supercritical Neimark-Sacker" in str(gd.normal_form(step, ORIGIN))
 
 
 def test_alternating_descent_is_a_centre_of_the_wasserstein_game():
@@ -152,6 +156,31 @@ def test_alternating_descent_is_a_centre_of_the_wasserstein_game():
     assert float(form.exponent.real) == 0
     assert float(form.slope) == 0
     assert "no effect" in str(form)
+
+
+class Cubic(gd.AbstractMap):
+    """A map of the line through zero beside one that contracts, in a plane that is sheared."""
+
+    slope: Array
+    square: Array
+    cube: Array
+
+    def __call__(self, x):
+        y = jnp.stack([x[0] - x[1] ** 2, x[1]])
+        y = jnp.stack([self.slope * y[0] + self.square * y[0] ** 2 + self.cube * y[0] ** 3, 0.3 * y[1]])
+        return jnp.stack([y[0] + y[1] ** 2, y[1]])
+
+
+@pytest.mark.parametrize(("square", "cube"), [(-3.0, 0.0), (0.5, 2.0), (1.0, -2.0), (2.0, -4.0)])
+def test_coefficient_of_a_flip(square, cube):
+    form = gd.normal_form(Cubic(jnp.asarray(-1.0), jnp.asarray(square), jnp.asarray(cube)), jnp.zeros(2))
+    # With f = -x + b x^2 + d x^3 the second iterate is x - 2 (b^2 + d) x^3 + ..., an orbit of period two attracts if
+    # b^2 + d > 0, and the logarithm of |x| changes by -(b^2 + d) x^2 a step.
+    expected = -(square**2 + cube)
+    assert complex(form.coefficient) == pytest.approx(expected, abs=1e-12)
+    assert form.bifurcation == "flip"
+    assert form.character == {-1: "supercritical", 0: "degenerate", 1: "subcritical"}[np.sign(expected)]
+    assert float(form.exponent.imag) == pytest.approx(np.pi)
 
 
 NO_FORM = {
