@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PyTree, Scalar
 
 from . import _tree
-from ._results import RESULTS, worst
+from ._results import RESULTS, first, worst
 
 
 class Players(NamedTuple):
@@ -47,8 +47,13 @@ class AbstractSystem(eqx.Module):
         """
 
     def failure(self, x: PyTree) -> RESULTS:
-        """Why the system has no finite value at `x`; asked only then."""
-        return worst((~_tree.finite(self(x)), RESULTS.nonfinite))
+        """Why the system has no finite value at `x`, asked only then: the reason of a flow in its fields, if that has one."""
+        point = self.point(x) if isinstance(self, AbstractMap) else x
+        result = worst((~_tree.finite(self(x)), RESULTS.nonfinite))
+        for inner in vars(self).values():
+            if isinstance(inner, AbstractFlow):
+                result = first(inner.failure(point), result)
+        return result
 
     def switches(self, x: PyTree) -> Float[Array, " k"]:
         """Functions whose zeros are the surfaces on which the field is not smooth; none unless overridden."""
@@ -93,6 +98,11 @@ class AbstractMap(AbstractSystem):
     def spectrum_of(self) -> tuple[AbstractSystem, Callable[[Array], Array]]:
         """The map itself."""
         return self, _identity
+
+    def switches(self, x: PyTree) -> Float[Array, " k"]:
+        """Those of the field `flow` at the point, if the map has one; none otherwise."""
+        flow = vars(self).get("flow")
+        return flow.switches(self.point(x)) if isinstance(flow, AbstractFlow) else super().switches(x)
 
     def init(self, point: PyTree) -> PyTree:
         """The state of the map at a point of the flow's phase space."""

@@ -79,6 +79,19 @@ def upwards(x):
     return x.generator
 
 
+def step_size(step):
+    return step.h
+
+
+class Halving(eqx.Module):
+    """A schedule with a number of its own."""
+
+    start: float
+
+    def __call__(self, clock):
+        return self.start * 0.5**clock
+
+
 DIRAC, PAIR = P(0.3, -0.2), P((0.9, 0.1), (0.2, -0.3))
 PLANE = P(jnp.array([0.2, 1.5]), jnp.array([0.3, -0.4]))
 
@@ -136,6 +149,7 @@ SYSTEMS = {
     "modified": (lambda: gd.Modified(gd.AltGD(dirac(), 0.1)), DIRAC),
     "adam": (lambda: gd.Optax(dirac(), optax.adam, learning_rate=0.01, b2=0.5, eps_root=1.0), DIRAC),
     "redrawn": (lambda: gd.Random(gd.SimGD(mixture_gan(), 0.1), redraw, jax.random.key(0)), DIRAC),
+    "scheduled": (lambda: gd.Scheduled(gd.SimGD(dirac(), 0.1), step_size, Halving(0.1)), DIRAC),
     "iterated": (lambda: gd.Iterated(gd.SimGD(dirac(), 0.1), 3), DIRAC),
     "projected": (lambda: gd.Projected(gd.SimGD(dirac(), 0.1), gd.Box(-1.0, 1.0)), DIRAC),
     "time map": (lambda: gd.TimeMap(damped(), 0.7), DIRAC),

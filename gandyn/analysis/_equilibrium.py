@@ -14,6 +14,7 @@ from .. import _tree
 from .._evolve import prepare
 from .._results import RESULTS, check, first, worst
 from .._system import AbstractMap, AbstractSystem
+from ._memory import settled
 
 
 class Equilibrium(eqx.Module):
@@ -28,17 +29,27 @@ class Equilibrium(eqx.Module):
         return f"Equilibrium at {_tree.numbers(self.state)}; residual {self.residual:.2g}"
 
 
+def _cast(x: PyTree, like: PyTree) -> PyTree:
+    return jax.tree.map(lambda u, v: u.astype(v.dtype), x, like)
+
+
 def _residual(moving: PyTree, args: tuple[AbstractSystem, PyTree]) -> PyTree:
-    system, still = args
-    return _tree.split(system.residual(_tree.merge(moving, still)))[0]
+    system, guess = args
+    narrow, still = _tree.split(guess)
+    return _cast(_tree.split(system.residual(_tree.merge(_cast(moving, narrow), still)))[0], moving)
 
 
 @eqx.filter_jit
 def _equilibrium(system: AbstractSystem, guess: PyTree, solver: Any, max_steps: int) -> Equilibrium:
-    moving, still = _tree.split(guess)
-    solution = optx.root_find(_residual, solver, moving, (system, still), max_steps=max_steps, throw=False)
-    state = _tree.merge(solution.value, still)
-    residual, pullback = jax.vjp(lambda y: _residual(y, (system, still)), solution.value)
+    # The coordinates of the guess, the clocks where training at rest takes them; all in the widest type of the state, since
+    # optax keeps some memories in single precision and a solver mixes no types.
+    narrow, still = _tree.split(guess)[0], _tree.split(settled(system, guess))[1]
+    guess = _tree.merge(narrow, still)
+    kind = jnp.result_type(*jax.tree.leaves(narrow))
+    moving = jax.tree.map(lambda leaf: leaf.astype(kind), narrow)
+    solution = optx.root_find(_residual, solver, moving, (system, guess), max_steps=max_steps, throw=False)
+    state = _tree.merge(_cast(solution.value, narrow), still)
+    residual, pullback = jax.vjp(lambda y: _residual(y, (system, guess)), solution.value)
     size, slope, reach = _tree.norm(residual), _tree.norm(pullback(residual)[0]), 1 + _tree.norm(state)
     eps = _tree.eps(guess)
     # Within a Newton step's reach, which neither a local minimum of the residual is nor a tail of a vanishing gradient;

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PyTree, Scalar
 from .. import _tree
 from .._system import AbstractFlow, AbstractMap, AbstractSystem
 from ._step import advance, check_step, steps
+from ._wrap import AbstractWrapper
 
 
 class ExtraGradient(AbstractMap):
@@ -82,7 +83,7 @@ class Optimistic(AbstractMap):
         return Past(advance(self.h, x.point, twice_minus_last), field)
 
 
-class Lookahead(AbstractMap):
+class Lookahead(AbstractWrapper):
     r"""Lookahead, :math:`x \leftarrow x + \alpha\,(F^k(x) - x)` (Zhang et al., 2019; Chavdarova et al., 2021).
 
     Args:
@@ -102,18 +103,6 @@ class Lookahead(AbstractMap):
         if self.steps < 1:
             raise ValueError(f"Lookahead: at least one inner step is needed; got {self.steps}.")
 
-    def init(self, point: PyTree) -> PyTree:
-        """That of the inner map."""
-        return self.map.init(point)
-
-    def point(self, state: PyTree) -> PyTree:
-        """That of the inner map."""
-        return self.map.point(state)
-
-    def settle(self, state: PyTree) -> PyTree:
-        """That of the inner map."""
-        return self.map.settle(state)
-
     def __call__(self, x: PyTree) -> PyTree:
         """The inner steps, then the average."""
         ahead = jax.lax.scan(lambda y, _: (self.map(y), None), x, length=self.steps)[0]
@@ -124,10 +113,6 @@ class Lookahead(AbstractMap):
         r"""That of the inner map, by :math:`1 - \alpha + \alpha\mu^k`."""
         inner, image = self.map.spectrum_of()
         return inner, lambda eigenvalues: 1 - self.alpha + self.alpha * image(eigenvalues) ** self.steps
-
-    def step_size(self) -> PyTree:
-        """That of the inner map."""
-        return self.map.step_size()
 
     def time(self) -> Array:
         r"""The inner map's, :math:`\alpha k` times."""

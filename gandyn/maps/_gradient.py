@@ -8,7 +8,6 @@ import jax
 from jaxtyping import Array, Float, PyTree
 
 from .. import _tree
-from .._results import RESULTS
 from .._system import AbstractFlow, AbstractMap, AbstractSystem
 from ._step import advance, advance_player, check_step, steps
 
@@ -39,14 +38,6 @@ class SimGD(AbstractMap):
         if isinstance(self.h, jax.Array):
             return self.flow, lambda eigenvalues: 1 + self.h * eigenvalues
         return super().spectrum_of()
-
-    def failure(self, x: PyTree) -> RESULTS:
-        """That of the flow."""
-        return self.flow.failure(x)
-
-    def switches(self, x: PyTree) -> Float[Array, " k"]:
-        """Those of the flow."""
-        return self.flow.switches(x)
 
 
 class _PlayerStep(AbstractMap):
@@ -112,10 +103,6 @@ class AltGD(AbstractMap):
     def _move(self, x: PyTree, i: int, count: int) -> PyTree:
         step = _PlayerStep(self.flow, self.h, i)
         return step(x) if count == 1 else jax.lax.scan(lambda y, _: (step(y), None), x, length=count)[0]
-
-    def switches(self, x: PyTree) -> Float[Array, " k"]:
-        """Those of the flow at the point from which the round starts."""
-        return self.flow.switches(x)
 
     def evaluations(self) -> float:
         """One for each step of all the players."""

@@ -49,8 +49,8 @@ class Implicit(AbstractMap):
         return jax.tree.map(lambda y: jnp.where(solved, y, jnp.nan), solution.value)
 
     def failure(self, x: PyTree) -> RESULTS:
-        """The equation was not solved."""
-        return worst((~_tree.finite(self(x)), RESULTS.no_step))
+        """The equation was not solved, unless it is the flow that has no value."""
+        return worst((~_tree.finite(self.flow(x)), super().failure(x)), (~_tree.finite(self(x)), RESULTS.no_step))
 
     def spectrum_of(self) -> tuple[AbstractSystem, Callable[[Array], Array]]:
         r"""For one step size the flow, by :math:`\mu = \frac{1 + (1-\vartheta)h\lambda}{1 - \vartheta h\lambda}`."""

@@ -8,37 +8,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PyTree, Scalar
+from jaxtyping import Array, Float, PyTree
 
 from .. import _tree
 from .._results import RESULTS, worst
 from .._system import AbstractFlow, AbstractMap
+from ._scheduled import BEFORE_THE_LAST
 
 OPTIMISERS = {"sgd": optax.sgd, "adam": optax.adam, "rmsprop": optax.rmsprop}
 """What the command line knows by name."""
 
 
 class Rule(eqx.Module):
-    """An optax optimiser as a factory and its arguments: floats are leaves, everything else is static.
+    """An optax optimiser as a factory and its arguments: floats and Equinox modules are leaves, everything else is static.
 
     Args:
         factory: A function that returns an `optax.GradientTransformation`, such as `optax.adam`.
-        numbers: Its keyword arguments.
+        numbers: Its keyword arguments; a schedule that is an Equinox module keeps its numbers as leaves.
 
     Raises:
         ValueError: An argument that the factory does not take.
     """
 
     factory: Callable = eqx.field(static=True)
-    numbers: dict[str, Scalar]
+    numbers: dict[str, Any]
     settings: tuple[tuple[str, Any], ...] = eqx.field(static=True)
 
     def __init__(self, factory: Callable, **numbers: Any):
         def is_number(value: Any) -> bool:
-            return isinstance(value, float | jax.Array | np.ndarray | np.generic)
+            return isinstance(value, float | jax.Array | np.ndarray | np.generic | eqx.Module)
 
         self.factory = factory
-        self.numbers = {name: _tree.real(value) for name, value in numbers.items() if is_number(value)}
+        self.numbers = {name: jax.tree.map(_tree.real, value) for name, value in numbers.items() if is_number(value)}
         self.settings = tuple((name, value) for name, value in numbers.items() if not is_number(value))
         try:
             self.build()
@@ -69,19 +70,49 @@ def _at_rest(field: PyTree, point: PyTree) -> PyTree:
     return jax.tree.map(lambda v: jnp.where(jnp.abs(v) <= small.astype(v.dtype), 0.0, v), field)
 
 
+def _is_counter(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.integer)
+
+
 def _settled(rule: optax.GradientTransformation, gradient: PyTree, memory: PyTree, part: PyTree) -> PyTree:
+    """The memory after some steps at rest, with counters at their maximum where they stay and change nothing any more."""
+
     def update(old: PyTree) -> PyTree:
         return _like(rule.update(gradient, old, part)[1], old)
 
-    def saturate(leaf: Array) -> Array:
-        return jnp.full_like(leaf, jnp.iinfo(leaf.dtype).max) if jnp.issubdtype(leaf.dtype, jnp.integer) else leaf
+    def late(before: Array, which: list[Any]) -> PyTree:
+        pairs = zip(leaves, which, strict=True)
+        moved = [
+            jnp.where(moves, jnp.iinfo(leaf.dtype).max - before.astype(leaf.dtype), leaf) if _is_counter(leaf) else leaf
+            for leaf, moves in pairs
+        ]
+        return jax.tree.unflatten(structure, moved)
 
-    def choose(clock: Array, full: Array, after: Array) -> Array:
-        return jnp.where(full == after, full, clock) if jnp.issubdtype(clock.dtype, jnp.integer) else clock
+    leaves, structure = jax.tree.flatten(memory)
+    if any(map(_is_counter, leaves)):
+        full = late(jnp.array(0), [True] * len(leaves))
+        stays = [jnp.all(a == b) for a, b in zip(jax.tree.leaves(full), jax.tree.leaves(update(full)), strict=True)]
+        found = jax.vmap(lambda before: _response(rule, gradient, late(before, stays), part))(jnp.asarray(BEFORE_THE_LAST))
+        constant = jnp.all((found == found[:1]) | jnp.isnan(found))
+        memory = late(jnp.array(0), [stay & constant for stay in stays])
+    return jax.lax.scan(lambda m, _: (update(m), None), memory, length=8)[0]
 
-    memory = jax.lax.scan(lambda m, _: (update(m), None), memory, length=8)[0]
-    full = jax.tree.map(saturate, memory)
-    return jax.tree.map(choose, memory, full, update(full))
+
+def _response(rule: optax.GradientTransformation, gradient: PyTree, memory: PyTree, part: PyTree) -> Array:
+    """What some steps make of a small generic gradient: a vector that tells schedules at different times apart."""
+    moving, still = _tree.split(memory)
+
+    def steps(g: PyTree, m: PyTree) -> Array:
+        def step(old: PyTree, _: None) -> tuple[PyTree, PyTree]:
+            updates, new = rule.update(g, old, part)
+            return _like(new, old), updates
+
+        final, updates = jax.lax.scan(step, _tree.merge(m, still), length=8)
+        return jnp.concatenate([_tree.ravel(updates)[0], _tree.ravel(final)[0]])
+
+    ones = jax.tree.map(jnp.ones_like, (gradient, moving))
+    value, slope = jax.jvp(steps, (gradient, moving), ones)
+    return jnp.concatenate([value, slope])
 
 
 def _smooth(rule: optax.GradientTransformation, gradient: PyTree, memory: PyTree, part: PyTree) -> Array:
@@ -178,8 +209,9 @@ class Optax(AbstractMap):
     def settle(self, state: Optimised) -> Optimised:
         """The state that training at rest ends in: flags settled by a few steps at the point, counters at their maximum.
 
-        A clock that does not stay at its maximum, such as the one of `optax.MultiSteps`, is periodic and is left where it is. A
-        rule whose step has no derivative at rest gets a memory of NaN, which `failure` explains.
+        A clock that does not stay at its maximum, such as the one of `optax.MultiSteps`, is periodic and is left where it is,
+        and so is that of a schedule which never becomes constant. A rule whose step has no derivative at rest gets a memory
+        of NaN, which `failure` explains.
         """
         settled = Optimised(state.point, tuple(_settled(*each) for each in self._each(state)))
         smooth = self._smooth(settled)
@@ -196,7 +228,7 @@ class Optax(AbstractMap):
             ValueError: A rule without a number `learning_rate`.
         """
         rules = (self.rules,) if isinstance(self.rules, Rule) else self.rules
-        if any("learning_rate" not in rule.numbers for rule in rules):
+        if any(isinstance(rule.numbers.get("learning_rate", rule), eqx.Module) for rule in rules):
             raise ValueError(
                 "Optax: a rule has no number `learning_rate`, or has a schedule in its place; there is no step size."
             )
@@ -209,7 +241,7 @@ class Optax(AbstractMap):
 
     def failure(self, x: Optimised) -> RESULTS:
         """A preconditioner that is singular at rest, such as Adam's with `eps_root = 0`."""
-        return worst((_tree.finite(self.flow(x.point)), RESULTS.singular_rule), (~_tree.finite(self(x)), RESULTS.nonfinite))
+        return worst((_tree.finite(self.flow(x.point)), RESULTS.singular_rule), (~_tree.finite(self(x)), super().failure(x)))
 
     def switches(self, x: Optimised) -> Float[Array, " k"]:
         """Those of the flow; and zero for a rule without numbers in its memory whose step jumps, such as a sign."""

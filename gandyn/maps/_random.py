@@ -9,6 +9,7 @@ from jaxtyping import Array, Key, PyTree
 
 from .. import _tree
 from .._system import AbstractMap
+from ._wrap import AbstractWrapper
 
 
 class Drawn(NamedTuple):
@@ -18,7 +19,7 @@ class Drawn(NamedTuple):
     key: Key[Array, ""]
 
 
-class Random(AbstractMap):
+class Random(AbstractWrapper):
     """A map that is drawn anew at every application: mini-batches, or any other noise in its leaves.
 
     Its key is a clock of the state, so that an orbit repeats bit by bit from the same key. A method that alternates
@@ -38,9 +39,9 @@ class Random(AbstractMap):
         """That of the map, with the key."""
         return Drawn(self.map.init(point), self.key)
 
-    def point(self, state: Drawn) -> PyTree:
-        """That of the map."""
-        return self.map.point(state.state)
+    def inner(self, state: Drawn) -> PyTree:
+        """Beside the key."""
+        return state.state
 
     def settle(self, state: Drawn) -> Drawn:
         """That of the map."""
@@ -53,18 +54,6 @@ class Random(AbstractMap):
             key, now = jax.random.split(key)
             state = self.redraw(now, part)(state)
         return Drawn(state, key)
-
-    def step_size(self) -> PyTree:
-        """That of the map."""
-        return self.map.step_size()
-
-    def time(self) -> Array:
-        """That of the map."""
-        return self.map.time()
-
-    def evaluations(self) -> float:
-        """Those of the map."""
-        return self.map.evaluations()
 
 
 class Minibatch(eqx.Module):

@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree, Scalar
+from jaxtyping import Array, PyTree, Scalar
 
 from .. import _tree
 from .._system import AbstractFlow, AbstractMap, AbstractSystem
@@ -81,7 +81,3 @@ class RungeKutta(AbstractMap):
     def evaluations(self) -> float:
         """One for each stage."""
         return float(len(self.tableau.b))
-
-    def switches(self, x: PyTree) -> Float[Array, " k"]:
-        """Those of the flow."""
-        return self.flow.switches(x)

@@ -9,23 +9,18 @@ from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
 from .._constraint import AbstractConstraint
+from .._results import RESULTS
 from .._system import AbstractMap
 
 
-class Iterated(AbstractMap):
-    """A map applied k times; its fixed points are the map's points of period k.
+class AbstractWrapper(AbstractMap):
+    """A map around another one, its field `map`; everything is that map's own unless overridden."""
 
-    Args:
-        map: The map.
-        times: How often, at least once.
-    """
+    map: eqx.AbstractVar[AbstractMap]
 
-    map: AbstractMap
-    times: int = eqx.field(static=True)
-
-    def __check_init__(self):
-        if self.times < 1:
-            raise ValueError(f"Iterated: a map is applied at least once; got {self.times}.")
+    def inner(self, state: PyTree) -> PyTree:
+        """The inner map's state in a state; the same unless overridden."""
+        return state
 
     def init(self, point: PyTree) -> PyTree:
         """That of the map."""
@@ -33,59 +28,19 @@ class Iterated(AbstractMap):
 
     def point(self, state: PyTree) -> PyTree:
         """That of the map."""
-        return self.map.point(state)
+        return self.map.point(self.inner(state))
 
     def settle(self, state: PyTree) -> PyTree:
         """That of the map."""
         return self.map.settle(state)
 
-    def __call__(self, x: PyTree) -> PyTree:
-        """All the applications."""
-        return jax.lax.scan(lambda y, _: (self.map(y), None), x, length=self.times)[0]
-
-    def step_size(self) -> PyTree:
+    def failure(self, x: PyTree) -> RESULTS:
         """That of the map."""
-        return self.map.step_size()
-
-    def time(self) -> Array:
-        """That of the map, so many times."""
-        return self.times * self.map.time()
-
-    def evaluations(self) -> float:
-        """Those of the map, so many times."""
-        return self.times * self.map.evaluations()
-
-
-class Projected(AbstractMap):
-    """A map followed by the projection of its point on a constraint, such as weight clipping.
-
-    Args:
-        map: The map; for one whose state is more than its point, the constraint's lens starts at the state.
-        constraint: A `Box`, `Ball`, `SpectralBall` or one's own.
-    """
-
-    map: AbstractMap
-    constraint: AbstractConstraint
-
-    def init(self, point: PyTree) -> PyTree:
-        """That of the map, projected."""
-        return self.constraint.project(self.map.init(_tree.state_arrays(point)))
-
-    def point(self, state: PyTree) -> PyTree:
-        """That of the map."""
-        return self.map.point(state)
-
-    def settle(self, state: PyTree) -> PyTree:
-        """That of the map."""
-        return self.map.settle(state)
-
-    def __call__(self, x: PyTree) -> PyTree:
-        """One application, then the projection."""
-        return self.constraint.project(self.map(x))
+        return self.map.failure(self.inner(x))
 
     def switches(self, x: PyTree) -> Float[Array, " k"]:
-        """Those of the map, and the boundary of the constraint at the image."""
-        return jnp.concatenate([self.map.switches(x), self.constraint.margins(self.map(x))])
+        """Those of the map."""
+        return self.map.switches(self.inner(x))
 
     def step_size(self) -> PyTree:
         """That of the map."""
@@ -100,6 +55,62 @@ class Projected(AbstractMap):
         return self.map.evaluations()
 
 
+class Iterated(AbstractWrapper):
+    """A map applied k times; its fixed points are the map's points of period k.
+
+    Args:
+        map: The map.
+        times: How often, at least once.
+    """
+
+    map: AbstractMap
+    times: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        if self.times < 1:
+            raise ValueError(f"Iterated: a map is applied at least once; got {self.times}.")
+
+    def __call__(self, x: PyTree) -> PyTree:
+        """All the applications."""
+        return jax.lax.scan(lambda y, _: (self.map(y), None), x, length=self.times)[0]
+
+    def switches(self, x: PyTree) -> Float[Array, " k"]:
+        """Those of the map, all along the orbit."""
+        return jax.lax.scan(lambda y, _: (self.map(y), self.map.switches(y)), x, length=self.times)[1].reshape(-1)
+
+    def time(self) -> Array:
+        """That of the map, so many times."""
+        return self.times * self.map.time()
+
+    def evaluations(self) -> float:
+        """Those of the map, so many times."""
+        return self.times * self.map.evaluations()
+
+
+class Projected(AbstractWrapper):
+    """A map followed by the projection of its point on a constraint, such as weight clipping.
+
+    Args:
+        map: The map; for one whose state is more than its point, the constraint's lens starts at the state.
+        constraint: A `Box`, `Ball`, `SpectralBall` or one's own.
+    """
+
+    map: AbstractMap
+    constraint: AbstractConstraint
+
+    def init(self, point: PyTree) -> PyTree:
+        """That of the map, projected."""
+        return self.constraint.project(self.map.init(_tree.state_arrays(point)))
+
+    def __call__(self, x: PyTree) -> PyTree:
+        """One application, then the projection."""
+        return self.constraint.project(self.map(x))
+
+    def switches(self, x: PyTree) -> Float[Array, " k"]:
+        """Those of the map, and the boundary of the constraint at the image."""
+        return jnp.concatenate([self.map.switches(x), self.constraint.margins(self.map(x))])
+
+
 class WithAverage(NamedTuple):
     """The state of a map with weight averaging: the map's own state, and the average of its points."""
 
@@ -107,7 +118,7 @@ class WithAverage(NamedTuple):
     average: PyTree
 
 
-class Averaged(AbstractMap):
+class Averaged(AbstractWrapper):
     r"""A map with an exponential moving average beside it, :math:`\bar x \leftarrow \beta\bar x + (1-\beta)\,x` (EMA).
 
     The average does not act back, so its own multipliers are all :math:`\beta`.
@@ -119,6 +130,10 @@ class Averaged(AbstractMap):
 
     map: AbstractMap
     decay: Scalar = eqx.field(converter=_tree.real)
+
+    def inner(self, state: WithAverage) -> PyTree:
+        """Beside the average."""
+        return state.state
 
     def init(self, point: PyTree) -> WithAverage:
         """The map's state, with the point as average."""
@@ -138,15 +153,3 @@ class Averaged(AbstractMap):
         state = self.map(x.state)
         gap = _tree.subtract(self.map.point(state), x.average)
         return WithAverage(state, _tree.axpy(1 - self.decay, gap, x.average))
-
-    def step_size(self) -> PyTree:
-        """That of the map."""
-        return self.map.step_size()
-
-    def time(self) -> Array:
-        """That of the map."""
-        return self.map.time()
-
-    def evaluations(self) -> float:
-        """Those of the map."""
-        return self.map.evaluations()
