@@ -89,7 +89,7 @@ class Halving(eqx.Module):
     start: float
 
     def __call__(self, clock):
-        return self.start * 0.5**clock
+        return self.start * jnp.exp2(-clock.astype(self.start.dtype))
 
 
 DIRAC, PAIR = P(0.3, -0.2), P((0.9, 0.1), (0.2, -0.3))
