@@ -29,6 +29,27 @@ class AbstractConstraint(eqx.Module):
         """Positive inside, zero on the boundary, one entry per inequality."""
 
 
+def check_projection(constraint: AbstractConstraint, x: PyTree) -> None:
+    """Refuse a constraint whose projection moves its own image, at a concrete state and at some around it.
+
+    Raises:
+        ValueError: The projection is not idempotent; the state, its image and the image of that are named.
+    """
+    vector, unravel = _tree.ravel(x)
+    tolerance = _tree.eps(x) ** 0.5
+    for seed, reach in ((0, 0.0), (1, 1.0), (2, 10.0)):
+        away = np.random.default_rng(seed).normal(size=vector.shape) * reach * (1 + float(jnp.linalg.norm(vector)))
+        start = unravel(vector + jnp.asarray(away, vector.dtype))
+        once = constraint.project(start)
+        twice = constraint.project(once)
+        if float(_tree.norm(_tree.subtract(twice, once))) > tolerance * (1 + float(_tree.norm(once))):
+            raise ValueError(
+                f"{type(constraint).__name__} is no projection: it moves {_tree.numbers(start)} to {_tree.numbers(once)}, and "
+                f"that again to {_tree.numbers(twice)}. `project` must leave the states of the set where they are, and all "
+                "others go to the nearest of them."
+            )
+
+
 def _everything(x: PyTree) -> PyTree:
     return x
 

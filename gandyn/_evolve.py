@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from . import _tree
-from ._results import RESULTS, check, worst
+from ._constraint import AbstractConstraint, check_projection
+from ._results import RESULTS, check, first, worst
 from ._system import AbstractMap, AbstractSystem
 
 
@@ -43,31 +44,58 @@ def _everything(x: PyTree) -> PyTree:
 S = TypeVar("S", bound=AbstractSystem)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _image(arrays: PyTree, leaves: tuple[Any, ...], structure: Any, x: PyTree) -> PyTree:
-    return eqx.combine(arrays, jax.tree.unflatten(structure, leaves))(x)
+def _image(system: AbstractSystem, x: PyTree) -> PyTree:
+    return system(x)
 
 
-def _image_shape(system: AbstractSystem, x: PyTree) -> PyTree:
-    """The structure and shapes of the image; traced once for each system and state of one structure."""
+def _start(system: AbstractMap, x: PyTree) -> PyTree:
+    return system.init(system.point(x))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))
+def _evaluate(f: Callable, arrays: PyTree, leaves: tuple[Any, ...], structure: Any, x: PyTree) -> PyTree:
+    return f(eqx.combine(arrays, jax.tree.unflatten(structure, leaves)), x)
+
+
+def _shape(f: Callable, system: AbstractSystem, x: PyTree) -> PyTree:
+    """The structure and shapes of `f(system, x)`; traced once for each system and state of one structure."""
     arrays, rest = eqx.partition(system, eqx.is_array)
     leaves, structure = jax.tree.flatten(rest)
-    return _image.eval_shape(arrays, tuple(leaves), structure, x)
+    return _evaluate.eval_shape(f, arrays, tuple(leaves), structure, x)
 
 
 def check_state(system: AbstractSystem, x: PyTree) -> None:
     """Refuse a state that the system does not map into its own structure, or whose point is not finite."""
+    name = type(system).__name__
     try:
-        image = _image_shape(system, x)
+        if isinstance(system, AbstractMap):
+            what = f"A map with memory takes `map.init(point)`, at a point of the flow. {name} was given the state"
+            _tree.check_like(x, _shape(_start, system, x), what)
+        image = _shape(_image, system, x)
     except (TypeError, AttributeError, IndexError) as error:
         raise ValueError(
-            f"{type(system).__name__} cannot be evaluated on the state {_tree.describe(x)}: {error}. "
-            "A map with memory takes `map.init(point)`."
+            f"{name} cannot be evaluated on the state {_tree.describe(x)}: {error}. A map with memory takes `map.init(point)`."
         ) from error
-    _tree.check_like(x, image, f"{type(system).__name__} was given the state")
+    _tree.check_like(x, image, f"{name} was given the state")
     point = system.point(x) if isinstance(system, AbstractMap) else x
     if _tree.concrete(point) and not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(_tree.split(point)[0])):
         raise ValueError(f"The state has a non-finite entry: {eqx.tree_pformat(point, short_arrays=False)}.")
+    if any(map(_is_constraint, jax.tree.leaves(system, is_leaf=_is_constraint))) and _tree.concrete(system, x):
+        _check_constraints(system, x)
+
+
+def _is_constraint(node: Any) -> bool:
+    return isinstance(node, AbstractConstraint)
+
+
+def _check_constraints(system: AbstractSystem, x: PyTree) -> None:
+    """Check the projections in a system and in the systems inside it, each at its own state of the same point."""
+    point = system.point(x) if isinstance(system, AbstractMap) else x
+    for part in vars(system).values():
+        if isinstance(part, AbstractConstraint):
+            check_projection(part, x)
+        elif isinstance(part, AbstractSystem):
+            _check_constraints(part, part.init(point) if isinstance(part, AbstractMap) else point)
 
 
 def prepare(system: S, x: PyTree) -> tuple[S, PyTree]:
@@ -115,6 +143,11 @@ def iterate(
         raise ValueError(f"iterate takes a map; {type(system).__name__} is none. Build one, such as gd.SimGD(flow, 0.1).")
     if steps < 1 or every < 1 or steps % every:
         raise ValueError(f"steps={steps} must be a positive multiple of every={every}.")
-    trajectory = _iterate(*prepare(system, x), steps, every, observe)
-    check(trajectory.result, throw, "iterate: ")
+    system, x = prepare(system, x)
+    trajectory = _iterate(system, x, steps, every, observe)
+    result = trajectory.result
+    if throw and _tree.concrete(result) and result != RESULTS.successful:
+        # A map that says why it has no value at the start knows more than that the orbit has none.
+        result = first(system.failure(x), result)
+    check(result, throw, "iterate: ")
     return trajectory

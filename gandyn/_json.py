@@ -46,6 +46,7 @@ OUTCOMES = (
     "switching",
     "unsettled",
     "no_step",
+    "inner_diverged",
     "singular_rule",
     "not_stable",
     "no_verdict",

@@ -40,6 +40,10 @@ class RESULTS(eqx.Enumeration):
         "memory that it comes to rest in; for a map with noise there is `stationary`."
     )
     no_step = "The equation of an implicit step has no solution that Newton's method reaches. Use a smaller step size."
+    inner_diverged = (
+        "The inner maximisation diverges: its steps overshoot, and a displacement comes back larger on the other side. Use a "
+        "smaller inner step, below two over the largest curvature of the inner loss."
+    )
     singular_rule = (
         "The optimiser's step has no derivative at rest: it divides by the square root of a second moment that is zero there, "
         "or takes a sign. Pass a positive `eps_root` (optax.adam(..., eps_root=1e-8)), or study it by `iterate`."

@@ -67,3 +67,35 @@ def test_a_spectrum_on_the_boundary_is_refused():
     flow = gd.Constrained(gd.games.dirac(), gd.Box(0.0, 1.0, lambda x: x.discriminator))
     with pytest.raises(RuntimeError, match="not smooth"):
         gd.stability(flow, gd.Players(0.0, 0.0))
+
+
+class Halve(gd.AbstractConstraint):
+    """No projection: its image moves on."""
+
+    def project(self, x):
+        return jax.tree.map(lambda leaf: leaf / 2, x)
+
+    def tangent(self, x, velocity):
+        return velocity
+
+    def margins(self, x):
+        return jnp.ones(1)
+
+
+BILINEAR = gd.games.bilinear()
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        gd.Projected(gd.SimGD(BILINEAR, 0.1), Halve()),
+        gd.Constrained(BILINEAR, Halve()),
+        gd.Averaged(gd.Momentum(gd.Constrained(BILINEAR, Halve()), 0.1, 0.5), 0.9),
+    ],
+    ids=["Projected", "Constrained", "inside"],
+)
+def test_a_projection_that_moves_its_image_is_refused(system):
+    x = gd.Players(0.0, 0.0)
+    # At the origin nothing shows: the states around it do.
+    with pytest.raises(ValueError, match=r"Halve is no projection: it moves .* and that again to"):
+        gd.stability(system, system.init(x) if isinstance(system, gd.AbstractMap) else x)

@@ -83,8 +83,8 @@ class Scheduled(AbstractWrapper):
 
     def __call__(self, x: Clocked) -> Clocked:
         """An application at the time of the clock, which moves on."""
-        later = x.clock + (x.clock < _LAST) if self.period is None else (x.clock + 1) % self.period
-        return Clocked(self.at(x.clock)(x.state), later.astype(x.clock.dtype))
+        later = jnp.minimum(x.clock, _LAST - 1) + 1
+        return Clocked(self.at(x.clock)(x.state), later if self.period is None else later % self.period)
 
     def failure(self, x: Clocked) -> RESULTS:
         """That of the map at the time of the clock."""

@@ -96,7 +96,7 @@ def test_an_implicit_step_without_solution_is_no_state():
             return x**2 + 1
 
     step = gd.Implicit(Explosive(), 1.0)
-    with pytest.raises(RuntimeError, match="non-finite"):
+    with pytest.raises(RuntimeError, match="implicit step has no solution"):
         gd.iterate(step, jnp.asarray([2.0]), 1)
 
 
@@ -104,6 +104,47 @@ def test_unrolling_no_further_than_the_best_answer_is_the_stackelberg_game():
     # V = -x^2/2 + 2xy - y^2/2 with y's answer 2x: the leader sees -x^2/2 + 2x^2 once h = 1 solves the inner problem at once.
     found = gd.stability(gd.Unrolled(gd.games.quadratic(-1.0, 2.0, 1.0), 1, 1.0), ORIGIN)
     np.testing.assert_allclose(sorted(found.eigenvalues.real), [-3.0, -1.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_an_inner_maximisation_that_diverges_is_an_error(steps):
+    # The inner loss y^2 / 2 - x y has curvature 1: steps below 2 shrink every displacement, longer ones do not.
+    game = gd.games.quadratic(0.3, 1.0, 1.0)
+    assert gd.stability(gd.Unrolled(game, steps, 1.99), ORIGIN).verdict == "stable"
+    flow = gd.Unrolled(game, steps, 2.01)
+    with pytest.raises(RuntimeError, match=r"inner maximisation diverges.*smaller inner step"):
+        gd.stability(flow, ORIGIN)
+
+
+@pytest.mark.parametrize("wrap", [lambda step: step, lambda step: gd.Scheduled(step, lambda s: s.h, lambda t: 0.1)])
+def test_maps_pass_on_why_a_flow_has_no_value(wrap):
+    step = wrap(gd.Momentum(gd.TimeScaled(gd.Unrolled(gd.games.quadratic(0.3, 1.0, 1.0), 2, 2.5), (1.0, 2.0)), 0.1, 0.5))
+    with pytest.raises(RuntimeError, match="inner maximisation diverges"):
+        gd.stability(step, step.init(ORIGIN))
+    with pytest.raises(RuntimeError, match="inner maximisation diverges"):
+        gd.iterate(step, step.init(gd.Players(0.1, 0.1)), 3)
+
+
+def test_an_inner_problem_without_a_maximum_is_no_divergence():
+    # At rest the Dirac-GAN's discriminator is on a plateau: displacements stay as large as they are, and nothing overshoots.
+    assert gd.stability(gd.Unrolled(gd.games.dirac(), 5, 100.0), ORIGIN).verdict == "stable"
+
+
+KINKED = gd.Penalised(gd.games.dirac(), gd.gradient_penalty(1.0), 0.3)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        gd.ExtraGradient(KINKED, 0.1),
+        gd.Iterated(gd.SimGD(KINKED, 0.1), 2),
+        gd.Averaged(gd.Momentum(KINKED, 0.1, 0.2), 0.9),
+        gd.Scheduled(gd.Lookahead(gd.SimGD(KINKED, 0.1), 2), lambda s: s.alpha, lambda t: 0.5),
+    ],
+    ids=["ExtraGradient", "Iterated", "Averaged", "Scheduled"],
+)
+def test_maps_pass_on_the_kinks_of_a_flow(step):
+    assert np.any(np.asarray(step.switches(step.init(gd.Players(jnp.zeros(()), jnp.zeros(()))))) == 0)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +168,21 @@ def test_bad_methods_are_refused(make, message):
         make()
 
 
-def test_a_bare_point_for_a_map_with_memory_names_init():
-    with pytest.raises(ValueError, match="init"):
-        gd.stability(gd.Momentum(FLOW, 0.1, 0.5), ORIGIN)
+SGD, ADAM = (gd.Optax(FLOW, factory, learning_rate=0.1) for factory in (optax.sgd, optax.adam))
+
+
+@pytest.mark.parametrize(
+    ("step", "state"),
+    [
+        (gd.Momentum(FLOW, 0.1, 0.5), ORIGIN),
+        (SGD, ADAM.init(ORIGIN)),
+        (ADAM, SGD.init(ORIGIN)),
+        (ADAM, gd.Optax(FLOW, optax.rmsprop, learning_rate=0.1).init(ORIGIN)),
+        (ADAM, ADAM.init(ORIGIN)._replace(memory=ADAM.init(ORIGIN).memory[:1])),
+        (ADAM, ADAM.init(ORIGIN)._replace(memory=ADAM.init(gd.Players(jnp.zeros(2), jnp.zeros(2))).memory)),
+    ],
+    ids=["a bare point", "more memory", "less memory", "another chain", "one player's", "another shape"],
+)
+def test_a_state_of_the_wrong_structure_names_both_and_init(step, state):
+    with pytest.raises(ValueError, match=r"the state (Optimised|Players)\((.|\n)*map\.init|map\.init(.|\n)*is expected"):
+        gd.stability(step, state)
