@@ -2,18 +2,53 @@
 
 import diffrax
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree, ScalarLike
 
-from . import _tree
+from . import _march, _tree
 from ._evolve import Trajectory, prepare
+from ._march import Flat, March, Solver
 from ._results import RESULTS, check, worst
 from ._system import AbstractFlow
 
 
 def _velocity(t: ScalarLike, x: PyTree, flow: PyTree) -> PyTree:
     return flow(x)
+
+
+@eqx.filter_jit
+def _through_switches(
+    flow: AbstractFlow,
+    x: PyTree,
+    ts: Float[Array, " t"],
+    solver: Solver,
+    max_steps: int,
+    progress: diffrax.AbstractProgressMeter,
+) -> Trajectory:
+    """Step by step, with a stop at every surface on which the field is not smooth."""
+    y, unravel = _tree.ravel(x)
+    field, spans = Flat(flow, unravel), (ts - ts[0]).astype(y.dtype)
+
+    def to(carry: tuple[March, PyTree], span: Array) -> tuple[tuple[March, PyTree], Array]:
+        march, meter = carry
+
+        def going(m: March) -> Array:
+            return (m.t < span) & (m.code == _march.RUNNING) & (m.steps < max_steps)
+
+        march = jax.lax.while_loop(going, lambda m: solver.attempt(field, m, span)[0], march)
+        reached = jnp.where(march.t < span, jnp.nan, march.y)
+        return (march, progress.step(meter, span / spans[-1])), reached
+
+    (end, meter), ys = jax.lax.scan(to, (solver.start(field, y), progress.init()), spans)
+    progress.close(meter)
+    result = worst(
+        (end.code == _march.BROKEN, RESULTS.nonfinite),
+        (end.code != _march.RUNNING, _march.outcome(end.code)),
+        (end.t < spans[-1], RESULTS.max_steps),
+    )
+    return Trajectory(ts, jax.vmap(unravel)(ys), result, {"num_steps": end.steps, "max_steps": max_steps})
 
 
 @eqx.filter_jit
@@ -65,7 +100,9 @@ def integrate(
     r"""Solve :math:`\dot x = v(x)` by an adaptive solver.
 
     The default, order eight at a relative tolerance of 1e-12 in double precision, keeps the radius of a centre for
-    hundreds of turns; a loose tolerance turns centres into spirals.
+    hundreds of turns; a loose tolerance turns centres into spirals. At surfaces on which the field is not smooth (see
+    `AbstractSystem.switches`) an explicit Runge–Kutta method stops and goes on from the other side; any other solver steps
+    across them, at the price of its accuracy.
 
     Args:
         flow: The flow or game.
@@ -92,16 +129,10 @@ def integrate(
     times = _tree.real(ts)
     if times.ndim != 1 or times.size < 2 or (_tree.concrete(times) and not np.all(np.diff(times) > 0)):
         raise ValueError(f"ts must hold at least two increasing times; got {times}.")
-    eps = _tree.eps(x)
-    default = 1e-12 if eps < 1e-10 else 1e-5
-    tolerances = (default if rtol is None else rtol, default if atol is None else atol)
-    if tolerances[0] < 50 * eps:
-        raise ValueError(
-            f"rtol={tolerances[0]:g} is below 50 machine epsilons of the state's type ({50 * eps:.1g}); the step "
-            "controller would stall. Use a larger tolerance, or double precision (jax_enable_x64)."
-        )
-    trajectory = _integrate(
-        flow, x, times, solver or diffrax.Dopri8(), tolerances, max_steps, progress or diffrax.NoProgressMeter()
-    )
+    chosen, meter = _march.settings(x, solver, rtol, atol), progress or diffrax.NoProgressMeter()
+    if isinstance(chosen.solver, diffrax.AbstractERK) and jax.eval_shape(flow.switches, x).size:
+        trajectory = _through_switches(flow, x, times, chosen, max_steps, meter)
+    else:
+        trajectory = _integrate(flow, x, times, chosen.solver, (chosen.rtol, chosen.atol), max_steps, meter)
     check(trajectory.result, throw, "integrate: ")
     return trajectory

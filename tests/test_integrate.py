@@ -134,3 +134,25 @@ def test_a_state_of_the_wrong_structure():
     assert "f64[2]" in str(caught.value)
     with pytest.raises(ValueError, match=r"Linear cannot be evaluated on the state f64\[2\]"):
         gd.integrate(Linear(MATRIX), jnp.ones(2), TIMES)
+
+
+def test_a_kink_is_stopped_at():
+    """The one-sided penalty draws an orbit to the radius g0 through ever shorter stays beyond it, like 9 pi^2 g0/(8 t^2)."""
+    penalty = gd.gradient_penalty(0.8, gd.one_sided, gd.on_real)
+    game = gd.Penalised(gd.games.dirac(gd.objectives.wasserstein), penalty, 1.0)
+    late = gd.integrate(game, gd.Players(2.0, 0.0), np.array([0.0, 1000.0, 4000.0])).xs
+    excess = np.hypot(late.generator, late.discriminator)[1:] - 0.8
+    # What the start adds to the time is of relative order 1/t.
+    np.testing.assert_allclose(excess * np.array([1e6, 1.6e7]), 0.9 * np.pi**2, rtol=1e-3)
+
+
+def test_sliding_is_no_solution_that_the_field_gives():
+    class Dry(gd.AbstractFlow):
+        def __call__(self, x):
+            return -jnp.sign(x)
+
+        def switches(self, x):
+            return x
+
+    with pytest.raises(RuntimeError, match="slides"):
+        gd.integrate(Dry(), jnp.array([1.0]), np.array([0.0, 0.5, 2.0]))

@@ -11,6 +11,7 @@ from . import (
     _nagarajan_kolter,
     _nie_patel,
     _nonlinear,
+    _orbits,
     _segment,
     _step_counts,
 )
@@ -29,6 +30,7 @@ _FILES = (
     _algorithms,
     _methods,
     _nonlinear,
+    _orbits,
 )
 
 
