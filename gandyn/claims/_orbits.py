@@ -119,10 +119,11 @@ def _overdamped_computed(lam: float, g0: float) -> dict[str, Any]:
     slow = lam / 2 - np.sqrt(lam**2 / 4 - 1)
     # Beside the kink, on the side on which the orbit ends.
     beside = gd.linearize(game, ours(-lam * g0, 1e-3)).as_matrix()
-    end = theirs(gd.integrate(game, ours(1.0, 1.0), np.array([0.0, 30 / slow])).final)
+    end = theirs(gd.integrate(game, ours(1.0, 1.0), np.array([0.0, 16 / slow])).final)
+    left = 2 * lam * np.exp(-16)
     return {
-        "theta in the end": Measured(end[0], 1e-9 * lam),
-        "psi in the end": Measured(end[1], 1e-9 * lam),
+        "theta in the end": Measured(end[0], left),
+        "psi in the end": Measured(end[1], left),
         "rates": np.linalg.eigvals(beside),
     }
 
