@@ -16,6 +16,7 @@ from .._evolve import Trajectory
 from .._results import RESULTS, check, worst
 from .._system import AbstractMap
 from ..maps._random import Drawn, Random
+from ._memory import has_memory
 
 
 class Stationary(eqx.Module):
@@ -165,8 +166,17 @@ def diffuse(
 
     Returns:
         A `Trajectory`.
+
+    Raises:
+        ValueError: A map with memory.
+        RuntimeError: The path left the finite numbers (with `throw`).
     """
-    x, times, h = _tree.state_arrays(x), _tree.real(ts), where(step)
-    trajectory = _diffuse(_tree.system_arrays(step), x, times, jax.random.split(step.key, draws), h, path, refinement)
+    step, x, times = _tree.system_arrays(step), _tree.state_arrays(x), _tree.real(ts)
+    if has_memory(step.map, x):
+        raise ValueError(
+            f"diffuse takes a map without memory, whose state is its point; {type(step.map).__name__} has more. "
+            "See `stationary` for its noise, or gd.SimGD for the flow's."
+        )
+    trajectory = _diffuse(step, x, times, jax.random.split(step.key, draws), where(step), path, refinement)
     check(trajectory.result, throw, "diffuse: ")
     return trajectory
