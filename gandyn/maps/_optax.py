@@ -50,7 +50,8 @@ class Rule(eqx.Module):
 
     def build(self) -> optax.GradientTransformation:
         """The optimiser at the current numbers."""
-        return self.factory(**self.numbers, **dict(self.settings))
+        rule = self.factory(**self.numbers, **dict(self.settings))
+        return rule.gradient_transformation() if isinstance(rule, optax.MultiSteps) else rule
 
 
 class Optimised(NamedTuple):

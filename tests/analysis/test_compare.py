@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 
 import gandyn as gd
 
@@ -62,7 +63,8 @@ def test_rates_on_the_bilinear_game(table, name):
     assert table[name]["verdict"] == verdict
 
 
-# Step sizes: 1 (BM01), 1/sqrt 3 (BM08), 2 g / (1 + g^2) (BM04), 2 sqrt 2 (BM06), 2 for the rotation of altgd (MD04).
+# Step sizes: 1 (BM01), 1/sqrt 3 (BM08), 2 g / (1 + g^2) (BM04), 2 sqrt 2 (BM06), 2 for the rotation of altgd (MD04), for
+# momentum 2 (1 + beta) where -1 solves the polynomial below, and for lookahead where the modulus below is one again.
 CRITICAL = {
     "altgd": (2.0, "flip"),
     "extragradient": (1.0, "Neimark–Sacker"),
@@ -70,6 +72,8 @@ CRITICAL = {
     "consensus": (0.8, "Neimark–Sacker"),
     "adjusted": (0.8, "Neimark–Sacker"),
     "rk4": (2 * np.sqrt(2), "Neimark–Sacker"),
+    "momentum": (1.5, "flip"),
+    "lookahead": (scipy.optimize.brentq(lambda u: abs(0.5 + 0.5 * (1 + 1j * u) ** 5) - 1, 0.5, 1), "Neimark–Sacker"),
 }
 
 
