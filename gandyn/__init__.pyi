@@ -1,14 +1,16 @@
 from . import games, objectives, plot
 from ._constraint import AbstractConstraint, Ball, Box, SpectralBall
-from ._crossing import Crossings, Section, crossings
+from ._crossing import Crossings, crossings
 from ._evolve import Trajectory, iterate
 from ._integrate import integrate
 from ._record import load, provenance, save
 from ._results import RESULTS
+from ._section import Section
 from ._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Players
 from .analysis._circle import Circle, invariant_circle
 from .analysis._compare import Comparison, compare
 from .analysis._conserved import Conserved, conserved
+from .analysis._cycle import Cycle, cycle
 from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._linear import blocks, linearize
@@ -84,6 +86,7 @@ __all__ = [
     "Constrained",
     "Convolution",
     "Crossings",
+    "Cycle",
     "Discrete",
     "Drawn",
     "Equilibria",
@@ -144,6 +147,7 @@ __all__ = [
     "conserved",
     "critical_step",
     "crossings",
+    "cycle",
     "diffuse",
     "equilibria",
     "equilibrium",

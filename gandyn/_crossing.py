@@ -1,6 +1,5 @@
 """Sections, and the crossings of an orbit with one: found between the steps of a solver, and polished by steps of their own."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import diffrax
@@ -12,75 +11,14 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, Scalar, ScalarLike
 
 from . import _march, _tree
 from ._evolve import prepare
-from ._march import Flat, March, Solver, Step
+from ._field import Flat
+from ._march import March, Solver, Step
 from ._results import RESULTS, check
+from ._section import OnVectors, Section, prepare_section
 from ._system import AbstractFlow
 
 NODES = 16
 CLOSEST = 1e-3
-
-
-class _Plane(eqx.Module):
-    point: PyTree
-    normal: PyTree
-
-    def __call__(self, x: PyTree) -> Scalar:
-        return _tree.dot(self.normal, _tree.subtract(x, self.point))
-
-
-class Section(eqx.Module):
-    r"""A surface :math:`g(x) = 0` for an orbit to cross.
-
-    Args:
-        function: Any scalar function of the state, or a module whose leaves are then parameters.
-        direction: 1 for crossings at which g increases, -1 for those at which it decreases, 0 for both.
-    """
-
-    function: Callable = eqx.field(converter=_tree.function)
-    direction: int = eqx.field(static=True, default=1)
-
-    def __check_init__(self):
-        if self.direction not in (-1, 0, 1):
-            raise ValueError(f"Section: the direction is 1, -1, or 0 for both; got {self.direction!r}.")
-
-    def __call__(self, x: PyTree) -> Scalar:
-        """The value of g."""
-        return jnp.asarray(self.function(x))
-
-    @staticmethod
-    def through(point: PyTree, normal: PyTree, direction: int = 1) -> "Section":
-        r"""The hyperplane :math:`n\cdot(x - p) = 0`.
-
-        Args:
-            point: A state p on it.
-            normal: The normal n, like a state.
-            direction: As of any section.
-
-        Returns:
-            A section whose point and normal are parameters.
-        """
-        point, normal = _tree.state_arrays(point), _tree.state_arrays(normal)
-        _tree.check_like(normal, point, "Section.through was given the normal")
-        return Section(_Plane(point, normal), direction)
-
-    @staticmethod
-    def across(flow: AbstractFlow, x: PyTree) -> "Section":
-        """The hyperplane through a state at right angles to the velocity there, which the orbit crosses as squarely as it can.
-
-        Args:
-            flow: The flow.
-            x: The state.
-
-        Returns:
-            A section, with the direction of the velocity.
-        """
-        flow, x = prepare(flow, x)
-        return Section.through(x, _velocity(flow, x))
-
-
-@eqx.filter_jit
-def _velocity(flow: AbstractFlow, x: PyTree) -> PyTree:
-    return flow(x)
 
 
 class Crossings(eqx.Module):
@@ -128,16 +66,6 @@ class _Search(NamedTuple):
     records: _Record
 
 
-class _On(eqx.Module):
-    """A section's function on vectors."""
-
-    section: Section
-    unravel: Callable
-
-    def __call__(self, y: Float[Array, " n"]) -> Scalar:
-        return self.section(self.unravel(y)).astype(y.dtype)
-
-
 def _pieces(values: Array, slopes: Array) -> tuple[Array, Array, Array]:
     """A step's section function in monotone pieces, by cubics between nodes: the ends' parts of the step and values there.
 
@@ -169,7 +97,7 @@ def _unresolved(values: Array, slopes: Array) -> Bool[Array, ""]:
     return jnp.max(jnp.abs(values[1::2] - middle)) > 1e-3 * (jnp.max(values) - jnp.min(values)) + noise
 
 
-def _along(on: _On, solver: Solver, before: _Search, after: March, step: Step) -> tuple[Array, Array]:
+def _along(on: OnVectors, solver: Solver, before: _Search, after: March, step: Step) -> tuple[Array, Array]:
     """The section's function and its slope at nodes of a step, with the step's length as unit."""
     zero, n = jnp.zeros_like(step.h), after.y.size
     path = solver.solver.interpolation_cls(t0=zero, t1=step.h, **step.dense)
@@ -182,7 +110,7 @@ def _along(on: _On, solver: Solver, before: _Search, after: March, step: Step) -
     return values, jnp.where(step.jumped, ends[1] - ends[0], slopes)
 
 
-def _begin(field: Flat, on: _On, y: Array, solver: Solver, count: int, guard: float) -> _Search:
+def _begin(field: Flat, on: OnVectors, y: Array, solver: Solver, count: int, guard: float) -> _Search:
     """The search at its start; a start on the section counts as beside it, on the side to which the orbit goes."""
     march, velocity = solver.start(field, y), field(y)
     value, rate = jax.jvp(on, (y,), (velocity,))
@@ -199,7 +127,7 @@ def _begin(field: Flat, on: _On, y: Array, solver: Solver, count: int, guard: fl
     return _Search(march._replace(code=code), jnp.where(starts_on, beside, value), jnp.ones((), y.dtype), zero, records)
 
 
-def _advance(field: Flat, on: _On, solver: Solver, limit: Scalar, search: _Search) -> _Search:
+def _advance(field: Flat, on: OnVectors, solver: Solver, limit: Scalar, search: _Search) -> _Search:
     """One attempted step; it is taken again at half its length where it holds more than one crossing."""
     before = search.march
     after, step = solver.attempt(field, before, limit, search.scale)
@@ -227,7 +155,7 @@ def _advance(field: Flat, on: _On, solver: Solver, limit: Scalar, search: _Searc
     return _Search(march, value, scale, search.filled + (slot < search.records.t.size).astype(int), records)
 
 
-def _polish(field: Flat, on: _On, solver: Solver, found: _Record) -> tuple[Scalar, Array, Scalar, Scalar]:
+def _polish(field: Flat, on: OnVectors, solver: Solver, found: _Record) -> tuple[Scalar, Array, Scalar, Scalar]:
     """The time, state, direction and angle of a crossing, by Newton's method on the length of one step taken again.
 
     The method keeps its full order, which an interpolation does not.
@@ -257,16 +185,11 @@ def _polish(field: Flat, on: _On, solver: Solver, found: _Record) -> tuple[Scala
     return found.t + part * found.h, y, jnp.sign(rate), jnp.abs(rate) / steep
 
 
-def on_vectors(section: Section, field: Flat) -> Callable[[Array], Scalar]:
-    """A section's function on the vectors of a field."""
-    return _On(section, field.unravel)
-
-
 def search(
     field: Flat, section: Section, y: Array, count: int, limit: Scalar, guard: float, solver: Solver, max_steps: int
 ) -> tuple[tuple[Array, Array, Array, Array], March]:
     """The first `count` crossings, as far as there are, and where the search ended."""
-    on = _On(section, field.unravel)
+    on = OnVectors(section, field.unravel)
 
     def going(s: _Search) -> Array:
         march = s.march
@@ -340,12 +263,3 @@ def crossings(
     found = _crossings(flow, x, section, count, limit, _march.settings(x, solver, rtol, atol), max_steps)
     check(found.result, throw, "crossings: ")
     return found
-
-
-def prepare_section(flow: AbstractFlow, x: PyTree, section: Section | None) -> Section:
-    """The section with arrays for numbers, checked to be a scalar; the one across the flow if there is none."""
-    chosen: Section = Section.across(flow, x) if section is None else _tree.system_arrays(section)
-    shape = jax.eval_shape(chosen, x).shape
-    if shape != ():
-        raise ValueError(f"A section is a scalar function of the state; this one returns shape {shape}.")
-    return chosen

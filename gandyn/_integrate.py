@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, PyTree, ScalarLike
 
 from . import _march, _tree
 from ._evolve import Trajectory, prepare
-from ._march import Flat, March, Solver
+from ._field import Flat
+from ._march import March, Solver
 from ._results import RESULTS, check, worst
 from ._system import AbstractFlow
 

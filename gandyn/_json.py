@@ -20,6 +20,7 @@ from ._system import Players
 from .analysis._circle import Circle
 from .analysis._compare import Comparison
 from .analysis._conserved import Conserved
+from .analysis._cycle import Cycle
 from .analysis._equilibria import Equilibria
 from .analysis._equilibrium import Equilibrium, Manifold
 from .analysis._lyapunov import Lyapunov
@@ -34,7 +35,7 @@ from .analysis._transient import Transient
 
 _RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)
 _MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov)
-_ORBITS = (PeriodicOrbit, Circle, Conserved)
+_ORBITS = (PeriodicOrbit, Cycle, Circle, Conserved)
 TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED, *_ORBITS)}
 OUTCOMES = (
     "successful",
@@ -57,6 +58,8 @@ OUTCOMES = (
     "diverged",
     "at_rest",
     "sliding",
+    "no_cycle",
+    "no_period",
 )
 _CLASSES = {**TYPES, "Players": Players}
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree, Scalar, ScalarLike
 
 from . import _tree
+from ._field import Ahead, Sided, Tangent, ahead_of, hop, rounding, strayed, switches
 from ._results import RESULTS, worst
-from ._system import AbstractFlow
 
 RUNNING, ARRIVED, TANGENT, DIVERGED, AT_REST, TIMEOUT, STEPS, SLIDING, BROKEN = range(9)
 FAR, APPROACH, DENSE = 1e9, 0.9, 64
@@ -31,94 +31,6 @@ def outcome(code: Int[Array, "*b"]) -> RESULTS:
         (code == SLIDING, RESULTS.sliding),
         (code == BROKEN, RESULTS.nonfinite),
     )
-
-
-class Flat(eqx.Module):
-    """A flow on the vector of its state's coordinates."""
-
-    flow: AbstractFlow
-    unravel: Callable
-
-    def __call__(self, y: Float[Array, " n"]) -> Float[Array, " n"]:
-        """The velocity."""
-        return _tree.ravel(self.flow(self.unravel(y)))[0].astype(y.dtype)
-
-    def switches(self, y: Float[Array, " n"]) -> Float[Array, " k"]:
-        """Those of the flow."""
-        return self.flow.switches(self.unravel(y)).astype(y.dtype)
-
-    def jump(self, y: Float[Array, " n"], which: Int[Array, ""], length: Scalar) -> Float[Array, " n"]:
-        r"""Across a switch surface :math:`s = 0` just ahead, in a time `length` twice that to the surface.
-
-        With the velocities v before and w behind it, and the time :math:`\tau = -s/\dot s` to it, the state is
-        :math:`y + \tau v + (\ell - \tau) w`, whose derivative is the saltation matrix
-        :math:`I + (w - v)\nabla s^T/(\nabla s\cdot v)`.
-        """
-        before = self(y)
-        value, rate = jax.jvp(lambda u: self.switches(u)[which], (y,), (before,))
-        ahead = y + length * before
-        behind = self(ahead)
-        time = -value / rate
-        across = y + time * (before - behind) + length * behind
-        # A field that is tangent behind the surface keeps to it, and is evaluated behind it from now on.
-        leaving = jax.jvp(lambda u: self.switches(u)[which], (ahead,), (behind,))[1]
-        stays = jnp.abs(leaving) <= 1e3 * jnp.finfo(y.dtype).eps * jnp.abs(rate)
-        return across + jnp.where(stays, jax.lax.stop_gradient(ahead - across), 0.0)
-
-
-class Tangent(eqx.Module):
-    """A field together with its linearisation, in the state and, where `shift` is no `None`, in the field's own leaves."""
-
-    field: Any
-    shift: PyTree
-
-    def _push(self, fn: Callable, z: Float[Array, " m"]) -> Float[Array, " m"]:
-        y, dy = jnp.split(z, 2)
-        return jnp.concatenate(eqx.filter_jvp(fn, (self.field, y), (self.shift, dy)))
-
-    def __call__(self, z: Float[Array, " m"]) -> Float[Array, " m"]:
-        """The velocities of a state and of a displacement."""
-        return self._push(lambda field, y: field(y), z)
-
-    def switches(self, z: Float[Array, " m"]) -> Float[Array, " k"]:
-        """Those of the field."""
-        return self.field.switches(jnp.split(z, 2)[0])
-
-    def jump(self, z: Float[Array, " m"], which: Int[Array, ""], length: Scalar) -> Float[Array, " m"]:
-        """That of the field, and its derivative: the saltation."""
-        if isinstance(self.field, Tangent):
-            raise ValueError("Second derivatives across a switch of the field are not computed; use a smooth field.")
-        return self._push(lambda field, y: field.jump(y, which, length), z)
-
-
-class _Sided(eqx.Module):
-    """A field with one more coordinate, whose velocity is zero on the side of the switches where the step began."""
-
-    field: Any
-    sides: Bool[Array, " k"]
-
-    def __call__(self, z: Float[Array, " m"]) -> Float[Array, " m"]:
-        y = z[:-1]
-        return jnp.concatenate([self.field(y), _strayed(self.field, y, self.sides).astype(y.dtype)[None]])
-
-
-def _strayed(field: Any, y: Float[Array, " n"], sides: Bool[Array, " k"]) -> Bool[Array, ""]:
-    values = field.switches(y)
-    return jnp.any(jnp.where(sides, -values, values) > _rounding(y))
-
-
-def _rounding(y: Float[Array, " n"]) -> Scalar:
-    return 100 * jnp.finfo(y.dtype).eps * (1 + jnp.linalg.norm(y))
-
-
-def _ahead(field: Any, y: Float[Array, " n"], sides: Bool[Array, " k"]) -> tuple[Int[Array, ""], Scalar, Scalar]:
-    """The switch that the orbit heads for, the time to it at the present speed, and a time too short to be told from zero."""
-    velocity = field(y)
-    values, rates = jax.jvp(field.switches, (y,), (velocity,))
-    towards = jnp.where(sides, rates < 0, rates > 0)
-    times = jnp.where(towards, jnp.maximum(-values / jnp.where(towards, rates, 1.0), 0.0), jnp.inf)
-    which = jnp.argmin(times)
-    return which, times[which], 10 * _rounding(y) / (jnp.linalg.norm(velocity) + jnp.finfo(y.dtype).tiny)
 
 
 def _velocity(t: ScalarLike, y: Array, field: Callable) -> Array:
@@ -164,15 +76,27 @@ class Solver(eqx.Module):
 
     def start(self, field: Any, y: Float[Array, " n"]) -> March:
         """An orbit at its start."""
-        zero, velocity = jnp.zeros((), y.dtype), field(y)
-        order = self.solver.error_order(_TERM)
+        zero, order = jnp.zeros((), y.dtype), self.solver.error_order(_TERM)
         first, memory = self._controller().init(_TERM, zero, zero + 1, y, None, field, self.solver.func, order)
-        h = jnp.asarray(first)
-        values, rates = jax.jvp(field.switches, (y,), (velocity,))
-        sides = jnp.where(jnp.abs(values) <= _rounding(y), rates >= 0, values >= 0)
-        finite = jnp.all(jnp.isfinite(y)) & jnp.all(jnp.isfinite(velocity))
+        h, sides = jnp.asarray(first), self.sides(field, y)
+        finite = jnp.all(jnp.isfinite(y)) & jnp.isfinite(h)
         state = self._memory(*_beside(field, y, sides), h)
         return March(zero, y, h, (state, memory), sides, jnp.zeros((), int), jnp.where(finite, RUNNING, BROKEN))
+
+    def sides(self, field: Any, z: Float[Array, " m"]) -> Bool[Array, " k"]:
+        """On which side of each switch a state is; on one, that to which the orbit goes."""
+        y = field.point(z)
+        values, rates = jax.jvp(field.base.switches, (y,), (field.base(y),))
+        return jnp.where(jnp.abs(values) <= rounding(y), rates >= 0, values >= 0)
+
+    def resume(self, field: Any, y: Float[Array, " n"], h: Scalar, sides: Bool[Array, " k"]) -> March:
+        """An orbit that goes on with a step of a given length, on given sides of the switches."""
+        zero, order = jnp.zeros((), y.dtype), self.solver.error_order(_TERM)
+        _, memory = self._controller().init(_TERM, zero, zero + 1, y, h, field, self.solver.func, order)
+        state = self._memory(*_beside(field, y, sides), h)
+        return March(
+            zero, y, h, (state, memory), sides, jnp.zeros((), int), jnp.where(jnp.all(jnp.isfinite(y)), RUNNING, BROKEN)
+        )
 
     def rests(self, field: Any, y: Float[Array, " n"]) -> Bool[Array, ""]:
         """Whether a state is an equilibrium to within the tolerances."""
@@ -187,9 +111,9 @@ class Solver(eqx.Module):
         proposed, (state, memory), sides = march.h, march.memory, march.sides
         rest, zero = limit - march.t, jnp.zeros_like(march.t)
         h = jnp.minimum(proposed * scale, rest)
-        which, ahead, short = _ahead(field, march.y, sides) if sides.size else (march.steps, h, h)
-        if sides.size:
-            h = jnp.where(ahead < h, jnp.maximum(APPROACH * ahead, short / 2), h)
+        ahead = ahead_of(field, march.y, sides) if sides.size else None
+        if ahead is not None:
+            h = jnp.where(ahead.time < h, jnp.maximum(APPROACH * ahead.time, ahead.short / 2), h)
         inner, y = _beside(field, march.y, sides)
         end, error, dense, later, _ = self.solver.step(_TERM, zero, h, y, inner, state, made_jump=False)
         error = jnp.where(jnp.isfinite(jnp.asarray(error)), jnp.asarray(error), jnp.inf)
@@ -201,13 +125,13 @@ class Solver(eqx.Module):
         t = jnp.where(h >= rest, limit, march.t + h)
         moved = March(t, end[: march.y.size], following, (later, memory), sides, march.steps, march.code)
         jumped = jnp.zeros((), bool)
-        if sides.size:
-            strayed = jnp.any(dense["k"][..., -1] != 0) | _strayed(field, moved.y, sides)
-            kept, following = kept & ~strayed, jnp.where(strayed, h / 2, following)
-            jumped = ahead <= short
-            over = self._over(field, march, which, ahead + short)
+        if ahead is not None:
+            left = jnp.any(dense["k"][..., -1] != 0) | strayed(field, moved.y, sides)
+            kept, following = kept & ~left, jnp.where(left, h / 2, following)
+            jumped = ahead.time <= ahead.short
+            over = self._over(field, march, ahead)
             moved = jax.tree.map(lambda a, b: jnp.where(jumped, a, b), over, moved)
-            kept, h = kept | jumped, jnp.where(jumped, ahead + short, h)
+            kept, h = kept | jumped, jnp.where(jumped, ahead.time + ahead.short, h)
         still = march._replace(h=following, memory=(state, memory))
         moved = jax.tree.map(lambda a, b: jnp.where(kept, a, b), moved, still)
         far = ~(jnp.linalg.norm(moved.y) < FAR)
@@ -215,22 +139,21 @@ class Solver(eqx.Module):
         code = jnp.where(moved.code != RUNNING, moved.code, jnp.where(far, DIVERGED, jnp.where(stuck, BROKEN, RUNNING)))
         return moved._replace(steps=march.steps + 1, code=code), Step(h, kept, dense, jumped)
 
-    def _over(self, field: Any, march: March, which: Int[Array, ""], length: Scalar) -> March:
+    def _over(self, field: Any, march: March, ahead: Ahead) -> March:
         """The orbit on the other side of a switch."""
-        y = field.jump(march.y, which, length)
-        sides = field.switches(y) >= 0
-        velocity = field(y)
-        rate = jax.jvp(field.switches, (y,), (velocity,))[1][which]
-        before = jax.jvp(field.switches, (march.y,), (field(march.y),))[1][which]
-        back = rate * before < -1e3 * jnp.finfo(y.dtype).eps * before**2
-        code = jnp.where(back, SLIDING, jnp.where(sides[which] == march.sides[which], TANGENT, RUNNING))
+        way = hop(field, march.y, ahead)
+        y = field.land(march.y, way)
+        sides = switches(field, y) >= 0
+        back = way.rate_behind * way.rate < -1e3 * jnp.finfo(y.dtype).eps * way.rate**2
+        code = jnp.where(back, SLIDING, jnp.where(sides[way.which] == march.sides[way.which], TANGENT, RUNNING))
         state = self._memory(*_beside(field, y, sides), march.h)
-        return March(march.t + length, y, march.h, (state, march.memory[1]), sides, march.steps, code)
+        t = march.t + ahead.time + ahead.short
+        return March(t, y, march.h, (state, march.memory[1]), sides, march.steps, code)
 
 
 def _beside(field: Any, y: Float[Array, " n"], sides: Bool[Array, " k"]) -> tuple[Any, Float[Array, " m"]]:
     """The field and the state that a step takes: with one more coordinate where there are switches."""
-    return (_Sided(field, sides), jnp.append(y, 0.0)) if sides.size else (field, y)
+    return (Sided(field, sides), jnp.append(y, 0.0)) if sides.size else (field, y)
 
 
 def settings(x: PyTree, solver: diffrax.AbstractSolver | None, rtol: float | None, atol: float | None) -> Solver:

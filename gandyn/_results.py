@@ -67,6 +67,11 @@ class RESULTS(eqx.Enumeration):
         "The orbit is at rest, at an equilibrium to within the tolerances, so that it crosses nothing any more and belongs to no "
         "cycle. Take another start; see `equilibrium` and `stability`."
     )
+    no_cycle = (
+        "No closed orbit was found from this guess: shooting did not converge. Take a state nearer to the cycle, give `period`, "
+        "or use more `segments`."
+    )
+    no_period = "The guessed period is not positive. Leave it out to have it read off the orbit's returns."
     sliding = (
         "The orbit reaches a surface where the field is not smooth and from both sides of which it is driven back: it slides, and "
         "the field does not say how. Use a smooth field, or gd.Constrained for a constraint."

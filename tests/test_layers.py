@@ -17,8 +17,10 @@ ROOMS = (
     "_constraint",
     "_system",
     "_evolve",
+    "_field",
     "_march",
     "_integrate",
+    "_section",
     "_crossing",
     "games",
     "fields",
@@ -38,7 +40,7 @@ STRANGERS = ("games", "fields", "maps")
 GUESTS = ("claims", "cli")
 
 # What only some rooms may import.
-INTEGRATING = ("_integrate", "_march", "_crossing", "maps/_return", "analysis/_noise", "analysis/_lyapunov")
+INTEGRATING = ("_integrate", "_march", "_crossing", "maps/_return", "analysis/_noise", "analysis/_lyapunov", "analysis/_cycle")
 RESERVED = {"matplotlib": ("plot", "report"), "diffrax": INTEGRATING, "optax": ("maps",)}
 FORBIDDEN = ("jax._src", "equinox.internal")
 

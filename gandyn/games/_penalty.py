@@ -166,11 +166,17 @@ class GradientPenalty(eqx.Module):
         return self.points(_gan(game), x).expectation(lambda point: self.form(squared(point), self.centre))
 
     def switches(self, game: AbstractGame, x: Players) -> Float[Array, " k"]:
-        """Zero where `two_sided` has zero slope or `one_sided` the slope of its centre."""
+        """Zero where `two_sided` has zero slope or `one_sided` the slope of its centre.
+
+        With inputs of one coordinate the slope of `two_sided` has a sign, so that an orbit crosses zero; of more, it is a norm.
+        """
         form = self.form.func if isinstance(self.form, jax.tree_util.Partial) else self.form
         if form not in (two_sided, one_sided):
             return jnp.zeros((0,))
-        slopes = _slope(jax.vmap(_squared_slope(game, x))(self.points(_gan(game), x).points))
+        points = self.points(_gan(game), x).points
+        slopes = _slope(jax.vmap(_squared_slope(game, x))(points))
+        if form is two_sided and points.size == points.shape[0]:
+            slopes = jax.vmap(jax.grad(_gan(game).critic(x)))(points).reshape(-1)
         return jnp.where(self.centre == 0, 1.0, slopes - self.centre if form is one_sided else slopes)
 
 

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _march, _tree
-from .._crossing import Section, on_vectors, search
-from .._march import Flat, Solver, carried, flow_map
+from .._crossing import search
+from .._field import Flat
+from .._march import Solver, carried, flow_map
 from .._results import RESULTS, worst
+from .._section import Section, on_vectors
 from .._system import AbstractFlow, AbstractMap
 
 # In first steps of the solver: how far before the section a start counts as on it. With zero every point just before the
@@ -44,8 +46,8 @@ class TimeMap(AbstractMap):
 
     def __call__(self, x: PyTree) -> PyTree:
         """The state after that time; not finite if the orbit does not get there."""
-        y, unravel = _tree.ravel(x)
-        solver = _march.settings(x, self.solver, self.rtol, self.rtol)
+        y, unravel = _tree.ravel(_tree.state_arrays(x))
+        solver = _march.settings(y, self.solver, self.rtol, self.rtol)
         return unravel(flow_map(Flat(self.flow, unravel), y, self.duration.astype(y.dtype), solver, self.max_steps))
 
     def switches(self, x: PyTree) -> Float[Array, " k"]:
@@ -86,8 +88,8 @@ class PoincareMap(AbstractMap):
     max_steps: int = eqx.field(static=True, default=100_000)
 
     def _return(self, x: PyTree) -> tuple[Array, PyTree, Array]:
-        y, unravel = _tree.ravel(x)
-        solver = _march.settings(x, self.solver, self.rtol, self.rtol)
+        y, unravel = _tree.ravel(_tree.state_arrays(x))
+        solver = _march.settings(y, self.solver, self.rtol, self.rtol)
         field, limit = Flat(self.flow, unravel), self.max_time.astype(y.dtype)
         time, end, code = _first_return(field, self.section, y, limit, solver, self.max_steps)
         return time, unravel(end), code

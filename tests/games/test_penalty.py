@@ -132,7 +132,7 @@ def test_the_weight_and_the_centre_are_leaves():
 @pytest.mark.parametrize(
     ("penalty", "expected"),
     [
-        (gd.gradient_penalty(0.7), [0.9] * 8),
+        (gd.gradient_penalty(0.7), [-0.9] * 8),
         (gd.gradient_penalty(0.7, gd.one_sided, gd.on_real), [0.2]),
         (gd.gradient_penalty(0.7, gd.quartic), []),
         (gd.r1, []),

@@ -1,0 +1,271 @@
+"""Limit cycles: closed orbits with their periods and Floquet multipliers, and families of them around centres."""
+
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Complex, Float, PyTree, Scalar, ScalarLike
+
+from .. import _march, _tree
+from .._evolve import prepare
+from .._field import Flat
+from .._march import Solver
+from .._results import RESULTS, check, worst
+from .._section import Section, on_vectors, prepare_section
+from .._system import AbstractFlow
+from ._floquet import floquet, product
+from ._recurrence import Guess, across, closest_return
+from ._shooting import Shot, finder, neutral_direction, shoot, states_at
+
+SHORTER = tuple(range(2, 13))
+
+
+class Cycle(eqx.Module):
+    r"""A closed orbit of a flow.
+
+    `period` is the smallest, `ts` and `xs` one turn in equal times, the first state again at the end. `exponents` are the
+    Floquet exponents without the one that belongs to the direction of the flow, largest first, and `multipliers` theirs;
+    `errors` are how much of each multiplier may be wrong, relative to itself. `trivial` is by how much the one set aside
+    differs from one, which shows what the integration is worth. `isolated` is false for one of a continuum of closed orbits, as
+    around a centre. `divergence` is the integral of :math:`{\rm tr}\,Dv` over a turn, jumps at switches included: the
+    logarithm of the product of all multipliers. `gap` is how far the orbit is from closing.
+    """
+
+    period: Float[Array, "*b"]
+    ts: Float[Array, "*b t"]
+    xs: PyTree
+    exponents: Complex[Array, "*b m"]
+    errors: Float[Array, "*b m"]
+    trivial: Float[Array, "*b"]
+    divergence: Float[Array, "*b"]
+    isolated: Bool[Array, "*b"]
+    gap: Float[Array, "*b"]
+    result: RESULTS
+    stats: dict[str, Any]
+
+    @property
+    def state(self) -> PyTree:
+        """A state on the orbit."""
+        return jax.tree.map(lambda leaf: leaf[..., 0, *[slice(None)] * (leaf.ndim - self.ts.ndim)], self.xs)
+
+    @property
+    def multipliers(self) -> Complex[Array, "*b m"]:
+        r"""The Floquet multipliers :math:`e^{\rho T}` of the exponents :math:`\rho`."""
+        values = jnp.exp(self.exponents * self.period[..., None])
+        real = jnp.abs(values.imag) <= 1e-12 * jnp.abs(values)
+        return jnp.where(real, values.real.astype(values.dtype), values)
+
+    @property
+    def digits(self) -> Float[Array, "*b m"]:
+        """How many digits of each multiplier hold; zero for one that is nothing but noise."""
+        return jnp.clip(-jnp.log10(self.errors), 0.0, 16.0)
+
+    @property
+    def growth(self) -> Float[Array, "*b"]:
+        """The largest real part of an exponent."""
+        return jnp.max(self.exponents.real, axis=-1)
+
+    @property
+    def verdict(self) -> str:
+        """`stable`, `unstable`, `neutral` for one of a family that nothing else destabilises, `undecided`, or `failed`."""
+        if bool(self.result != RESULTS.successful):
+            return "failed"
+        size, error = np.abs(np.asarray(self.multipliers)), np.asarray(self.errors)
+        if np.any(size * (1 - error) > 1):
+            return "unstable" if self.isolated or np.any(size > 1.01) else "neutral"
+        if not self.isolated:
+            return "neutral"
+        return "stable" if np.all(size * (1 + error) < 1) else "undecided"
+
+    def __str__(self) -> str:
+        pairs = zip(np.asarray(self.multipliers), np.asarray(self.errors), strict=True)
+        shown = ", ".join(f"{value:.10g} (error {error * abs(value):.1g})" for value, error in list(pairs)[:6])
+        kind = "isolated" if self.isolated else "one of a family"
+        return (
+            f"period       {float(self.period):.13g}\n"
+            f"multipliers  {shown}\n"
+            f"verdict      {self.verdict}, {kind}\n"
+            f"trivial one  1 to within {float(self.trivial):.1g}\n"
+            f"closes to    {float(self.gap):.1g}"
+        )
+
+
+def _along(field: Flat, solver: Solver, y: Array, period: Scalar, segments: int) -> Float[Array, "s n"]:
+    """States after equal parts of a time."""
+
+    def on(state: Array, _: None) -> tuple[Array, Array]:
+        return _march.flow_map(field, state, period / segments, solver, 10_000), state
+
+    return y[None] if segments == 1 else jax.lax.scan(on, y, length=segments)[1]
+
+
+def _diameter(starts: Float[Array, "l n"]) -> Scalar:
+    return jnp.max(jnp.linalg.norm(starts - starts[:1], axis=1))
+
+
+def _shorter(field: Flat, shot: Shot) -> Array:
+    """How often the orbit goes round in what was found as its period."""
+    starts = _flat(shot)[0]
+    beside = states_at(field, starts, 1 / jnp.asarray(SHORTER, starts.dtype), shot.period)
+    same = jnp.linalg.norm(beside - starts[:1], axis=1) <= 1e-6 * _diameter(starts)
+    return jnp.max(jnp.where(same, jnp.asarray(SHORTER), 1))
+
+
+def _flat(shot: Shot) -> tuple[Array, Array, Scalar]:
+    """The pieces of all segments one after the other: states, matrices, and the integral of the divergence."""
+    n = shot.nodes.shape[1]
+    return shot.pieces.starts.reshape(-1, n), shot.pieces.matrices.reshape(-1, n, n), jnp.sum(shot.pieces.logs)
+
+
+def _close(
+    field: Flat, solver: Solver, guess: Guess, section: Section, segments: int, root_finder: Any, max_steps: int
+) -> tuple[Shot, Bool[Array, ""], Bool[Array, ""]]:
+    """The closed orbit, whether its equations are singular, and whether there is another one beside it.
+
+    Three rounds of shooting, one program: from the guess; with a shorter period, if the orbit goes round more than once; and,
+    where the equations are singular, from beside the orbit.
+    """
+    nodes = _along(field, solver, guess.y, guess.period, segments)
+    parts = jnp.arange(segments, dtype=nodes.dtype) / segments
+
+    def run(start: Array, period: Scalar) -> Shot:
+        return shoot(field, solver, start, period, section, root_finder, max_steps)
+
+    def next_round(carry: tuple[Shot, Array, Array], turn: Array) -> tuple[tuple[Shot, Array, Array], None]:
+        best, singular, family = carry
+        starts, matrices, _ = _flat(best)
+        times = _shorter(field, best)
+        inner = states_at(field, starts, parts / times, best.period)
+        normal = jax.grad(on_vectors(section, field))(best.nodes[0])
+        flatness, aside = neutral_direction(product(matrices), field(best.nodes[0]), normal)
+        length = 1e-3 * _diameter(starts)
+        shifts = [aside]
+        for i in range(segments - 1):
+            shifts.append(product(best.pieces.matrices[i]) @ shifts[-1])
+        beside = best.nodes + length * jnp.stack(shifts)
+        needs = jnp.stack([guess.found, best.found & (times > 1), best.found & (flatness <= 1e-8)])
+        start = jnp.stack([nodes, inner, beside])[turn]
+        period = jnp.stack([guess.period, best.period / times, best.period])[turn]
+        shot = jax.lax.cond(needs[turn], run, lambda *_: best, start, period)
+        moved = jnp.linalg.norm(shot.nodes[0] - best.nodes[0]) > length / 10
+        last = turn == 2
+        family |= last & needs[2] & shot.found & moved & (_diameter(_flat(shot)[0]) > 100 * length)
+        taken = jax.tree.map(lambda new, old: jnp.where(last | (turn == 1) & ~shot.found, old, new), shot, best)
+        return (taken, singular | last & needs[2], family), None
+
+    shape = jax.eval_shape(run, nodes, guess.period)
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+    no = jnp.zeros((), bool)
+    return jax.lax.scan(next_round, (nothing, no, no), jnp.arange(3))[0]
+
+
+@eqx.filter_jit
+def _start(flow: AbstractFlow, x: PyTree, section: Section | None, period: Scalar | None, solver: Solver) -> Guess:
+    y, unravel = _tree.ravel(x)
+    return closest_return(Flat(flow, unravel), solver, y, section, period)
+
+
+@eqx.filter_jit
+def _cycle(
+    flow: AbstractFlow,
+    x: PyTree,
+    guess: Guess,
+    section: Section | None,
+    solver: Solver,
+    segments: int,
+    root_finder: Any,
+    max_steps: int,
+) -> Cycle:
+    field = Flat(flow, _tree.ravel(x)[1])
+    surface = across(field, guess.y) if section is None else section
+    shot, singular, family = _close(field, solver, guess, surface, segments, root_finder, max_steps)
+    starts, matrices, divergence = _flat(shot)
+    velocity = field(shot.nodes[0])
+    logs, errors, trivial = floquet(matrices, divergence, velocity, solver.rtol)
+    small = _diameter(starts) <= 1e-7 * (1 + jnp.linalg.norm(starts[0]))
+    result = worst(
+        (~(guess.period > 0) & guess.found, RESULTS.no_period),
+        (~guess.found, _march.outcome(guess.code)),
+        (shot.found & (small | solver.rests(field, shot.nodes[0])), RESULTS.at_rest),
+        (~shot.found, RESULTS.no_cycle),
+    )
+    failed = result != RESULTS.successful
+
+    def shown(v: Array) -> Array:
+        return jnp.where(failed, jnp.nan, v)
+
+    states = jnp.concatenate([starts, starts[:1]])
+    ts = shot.period * jnp.linspace(0.0, 1.0, states.shape[0], dtype=states.dtype)
+    stats = {"newton": shot.steps, "steps": jnp.sum(shot.pieces.steps)}
+    return Cycle(
+        shown(shot.period),
+        shown(ts),
+        jax.vmap(field.unravel)(shown(states)),
+        shown(logs / shot.period),
+        shown(errors),
+        shown(trivial),
+        shown(divergence),
+        ~(singular & family),
+        shown(shot.gap),
+        result,
+        stats,
+    )
+
+
+def cycle(
+    flow: AbstractFlow,
+    guess: PyTree,
+    period: ScalarLike | None = None,
+    section: Section | None = None,
+    segments: int = 1,
+    *,
+    solver: diffrax.AbstractSolver | None = None,
+    rtol: float | None = None,
+    root_finder: Any = None,
+    max_steps: int = 64,
+    throw: bool = True,
+) -> Cycle:
+    r"""A closed orbit near a guess, stable or not, by shooting.
+
+    Newton's method on :math:`arphi_{T/s}(x_i) = x_{i+1}` for the nodes of s segments and the period, with the first node on a
+    section; the derivatives come from the variational equation along the orbit, saltation at switches included. The guess may
+    be rough, or any state of a trajectory: the orbit is followed through it, and shooting starts where it comes back closest to
+    itself. Around a centre the result is the closed orbit through the guess, and `isolated` is false: the equations are
+    singular there, and another closed orbit was found beside it.
+
+    Args:
+        flow: The flow or game.
+        guess: A state on the cycle, near it, or attracted by it.
+        period: The period, roughly; a multiple of the smallest will do. Read off the orbit's returns if left out.
+        section: A `Section` on which the first state is to lie; the plane across the flow if left out.
+        segments: 1 for single shooting; more where displacements grow so much within a period that one cannot steer.
+        solver: A diffrax Runge–Kutta method; `diffrax.Dopri8()` if left out.
+        rtol: Relative tolerance per step, and the absolute one; 1e-12 in double, 1e-5 in single precision.
+        root_finder: An optimistix root finder or least-squares solver; Powell's dogleg if left out.
+        max_steps: Steps of it after which to give up.
+        throw: Raise if no cycle is found.
+
+    Returns:
+        A `Cycle` with `.period`, `.xs`, `.multipliers` and `.verdict`.
+
+    Raises:
+        ValueError: A map in place of a flow, a state of the wrong structure, or fewer than two coordinates.
+        RuntimeError: The guess is an equilibrium, the period is not positive, the orbit does not meet the section again, runs
+            away, or no closed orbit is near (with `throw`; otherwise see `.result`).
+    """
+    if not isinstance(flow, AbstractFlow):
+        raise ValueError(f"cycle takes a flow; {type(flow).__name__} is none. For a map's periodic orbits use `periodic`.")
+    flow, x = prepare(flow, guess)
+    if _tree.size(x) < 2 or segments < 1:
+        raise ValueError(f"A cycle needs two coordinates and a segment; got {_tree.size(x)} and segments={segments}.")
+    chosen = None if section is None else prepare_section(flow, x, section)
+    dtype = _tree.ravel(x)[0].dtype
+    wanted = None if period is None else _tree.real(period).astype(dtype)
+    settings = _march.settings(x, solver, rtol, rtol)
+    start = _start(flow, x, chosen, wanted, settings)
+    found = _cycle(flow, x, start, chosen, settings, segments, root_finder or finder(settings), max_steps)
+    check(found.result, throw, "cycle: ")
+    return found

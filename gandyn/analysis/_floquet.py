@@ -1,0 +1,71 @@
+"""Floquet multipliers from an orbit in pieces, small ones with the digits that the pieces have and their product has not."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float, Scalar
+
+LARGEST = 256
+
+
+class Floquet(NamedTuple):
+    """Logarithms of the multipliers but the trivial one, largest first, with errors; and how far that one is from one."""
+
+    logs: Complex[Array, " m"]
+    errors: Float[Array, " m"]
+    trivial: Scalar
+
+
+def product(matrices: Float[Array, "l n n"]) -> Float[Array, "n n"]:
+    """The matrices applied in turn."""
+    eye = jnp.eye(matrices.shape[-1], dtype=matrices.dtype)
+    return jax.lax.scan(lambda total, m: (m @ total, None), eye, matrices)[0]
+
+
+def floquet(matrices: Float[Array, "l n n"], divergence: Scalar, velocity: Float[Array, " n"], rtol: float) -> Floquet:
+    r"""Multipliers of the cycle whose pieces carry displacements along by these matrices.
+
+    In the plane the one that is not trivial is :math:`\exp\int{\rm tr}\,Dv`, with saltations. In higher dimensions they are
+    the p-th powers of the eigenvalues of the block-cyclic matrix of p groups of pieces, which are of like size where the
+    multipliers lie many powers of ten apart (as in the periodic Schur form; Lust, 2001); the errors are those of its
+    eigenvalues to first order, and the product of all multipliers is compared with the integral of the divergence.
+    """
+    n = velocity.size
+    whole = product(matrices)
+    trivial = jnp.linalg.norm(whole @ velocity - velocity) / jnp.linalg.norm(velocity)
+    level = jnp.maximum(10 * rtol, trivial)
+    if n == 2:
+        logs = divergence[None].astype(jnp.result_type(divergence, jnp.complex64))
+        return Floquet(logs, (level * (1 + jnp.abs(divergence)))[None], trivial)
+    groups = max(1, min(8, LARGEST // n))
+    logs, errors = _lifted(jnp.where(jnp.isfinite(matrices), matrices, 0.0), groups, level)
+    along = jnp.argmin(jnp.abs(logs))
+    order = jnp.argsort(-logs.real)
+    rest = order[jnp.nonzero(order != along, size=n - 1)[0]]
+    missing = jnp.abs(jnp.sum(logs.real) - divergence)
+    errors = errors[rest]
+    return Floquet(logs[rest], errors.at[-1].set(jnp.maximum(errors[-1], missing)), trivial)
+
+
+def _lifted(matrices: Float[Array, "l n n"], groups: int, level: Scalar) -> tuple[Complex[Array, " n"], Float[Array, " n"]]:
+    """Logarithms of a product's eigenvalues and their errors, where each matrix errs by `level` relative to its norm."""
+    count, n = matrices.shape[0], matrices.shape[-1]
+    eye = jnp.eye(n, dtype=matrices.dtype)
+    padding = jnp.broadcast_to(eye, (-count % groups, n, n))
+    parts = jax.vmap(product)(jnp.concatenate([matrices, padding]).reshape(groups, -1, n, n))
+    norms = jnp.linalg.norm(parts, axis=(1, 2))
+    size = jnp.exp(jnp.mean(jnp.log(norms)))
+    parts = parts / norms[:, None, None]
+    cyclic = jnp.zeros((groups, n, groups, n), matrices.dtype)
+    for i in range(groups):
+        cyclic = cyclic.at[(i + 1) % groups, :, i, :].set(parts[i])
+    roots, vectors = jnp.linalg.eig(cyclic.reshape(groups * n, groups * n))
+    conditions = jnp.linalg.norm(jnp.linalg.inv(vectors), axis=1)
+    # Each multiplier has one root in every sector of this angle; the sector is turned so that no real one lies on its edge.
+    angle = 2 * jnp.pi / groups
+    turned = (jnp.angle(roots) + angle / 2 - 0.1 * angle) % (2 * jnp.pi)
+    chosen = jnp.argsort(turned)[:n]
+    roots, conditions = roots[chosen], conditions[chosen]
+    errors = groups * level * conditions / jnp.maximum(jnp.abs(roots), jnp.finfo(matrices.dtype).tiny)
+    return groups * jnp.log(size * roots), jnp.where(jnp.isfinite(errors), errors, jnp.inf)
