@@ -2,6 +2,7 @@
 
 from . import (
     _algorithms,
+    _cycles,
     _dirac,
     _dirac_figures,
     _dirac_rates,
@@ -31,6 +32,7 @@ _FILES = (
     _methods,
     _nonlinear,
     _orbits,
+    _cycles,
 )
 
 
