@@ -1,5 +1,6 @@
 """Normal forms of oscillations: what the leading nonlinear term does to the amplitude of an oscillating mode."""
 
+import itertools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -61,29 +62,27 @@ class NormalForm(eqx.Module):
         )
 
 
-def _derivatives(system: AbstractSystem, x: PyTree) -> tuple[Callable, Callable]:
-    """The second and third derivatives as multilinear functions of complex vectors."""
+def _derivatives(system: AbstractSystem, x: PyTree) -> Callable:
+    """The derivative of as many orders as it is given complex vectors, as a multilinear function of them."""
     vector, unravel = _tree.ravel(x)
-
-    def field(v: Array) -> Array:
-        return _tree.ravel(system(unravel(v)))[0]
 
     def along(fn: Callable, direction: Array) -> Callable:
         return lambda v: jax.jvp(fn, (v,), (direction,))[1]
 
-    def linear_in_parts(form: Callable, u: Array) -> Array:
-        return form(u.real) + 1j * form(u.imag)
+    def multilinear(*vectors: Array) -> Array:
+        # All combinations of real and imaginary parts in one batch, so that the derivative is compiled once.
+        def real(*directions: Array) -> Array:
+            fn: Callable = lambda v: _tree.ravel(system(unravel(v)))[0]
+            for direction in directions:
+                fn = along(fn, direction)
+            return fn(vector)
 
-    def second(u: Array, w: Array) -> Array:
-        return linear_in_parts(lambda a: linear_in_parts(lambda b: along(along(field, a), b)(vector), w), u)
+        choices = list(itertools.product((0, 1), repeat=len(vectors)))
+        parts = [jnp.stack([(u.real, u.imag)[choice[i]] for choice in choices]) for i, u in enumerate(vectors)]
+        factors = jnp.asarray([1j ** sum(choice) for choice in choices])
+        return factors @ jax.vmap(real)(*parts)
 
-    def third(u: Array, w: Array, z: Array) -> Array:
-        def first_fixed(a: Array) -> Array:
-            return linear_in_parts(lambda b: linear_in_parts(lambda c: along(along(along(field, a), b), c)(vector), z), w)
-
-        return linear_in_parts(first_fixed, u)
-
-    return second, third
+    return multilinear
 
 
 @eqx.filter_jit
@@ -95,13 +94,14 @@ def _coefficient(
     Kuznetsov (2004), equations (5.62) for flows and (5.66) for maps, with the multipliers of the quadratic terms kept off
     the unit circle or the imaginary axis, so that it also holds beside the bifurcation.
     """
-    second, third = _derivatives(system, x)
+    derivative = _derivatives(system, x)
     eye = jnp.eye(matrix.shape[0], dtype=value.dtype)
     discrete = isinstance(system, AbstractMap)
     mean, double = (jnp.abs(value) ** 2, value**2) if discrete else (2 * value.real, 2 * value)
-    offset = jnp.linalg.solve(mean * eye - matrix, second(right, right.conj()))
-    harmonic = jnp.linalg.solve(double * eye - matrix, second(right, right))
-    terms = jnp.stack([third(right, right, right.conj()) / 2, second(right, offset), second(right.conj(), harmonic) / 2])
+    offset = jnp.linalg.solve(mean * eye - matrix, derivative(right, right.conj()))
+    harmonic = jnp.linalg.solve(double * eye - matrix, derivative(right, right))
+    cubic = derivative(right, right, right.conj()) / 2
+    terms = jnp.stack([cubic, derivative(right, offset), derivative(right.conj(), harmonic) / 2])
     projected = terms @ left.conj()
     scale = value if discrete else 1.0
     return jnp.sum(projected) / scale, jnp.sum(jnp.abs(terms) @ jnp.abs(left)) / jnp.abs(scale)
