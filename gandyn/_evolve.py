@@ -122,7 +122,7 @@ def _iterate(system: AbstractMap, x: PyTree, steps: int, every: int, observe: Ca
 def iterate(
     system: AbstractMap, x: PyTree, steps: int, *, every: int = 1, observe: Callable = _everything, throw: bool = True
 ) -> Trajectory:
-    """Apply a map again and again, in one compiled loop.
+    """Apply a map again and again, in one compiled loop; under `jax.vmap` in one for many starts.
 
     Args:
         system: The map.
