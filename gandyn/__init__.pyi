@@ -1,4 +1,4 @@
-from . import games, objectives, plot
+from . import games, objectives, plot, textbook
 from ._constraint import AbstractConstraint, Ball, Box, SpectralBall
 from ._crossing import Crossings, crossings
 from ._evolve import Trajectory, iterate
@@ -7,6 +7,8 @@ from ._record import load, provenance, save
 from ._results import RESULTS
 from ._section import Section
 from ._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Players
+from .analysis._attractor import Attractor, attractor
+from .analysis._basins import Basins, basins
 from .analysis._circle import Circle, invariant_circle
 from .analysis._compare import Comparison, compare
 from .analysis._conserved import Conserved, conserved
@@ -75,8 +77,10 @@ __all__ = [
     "AbstractObjective",
     "AbstractSystem",
     "AltGD",
+    "Attractor",
     "Averaged",
     "Ball",
+    "Basins",
     "Box",
     "Circle",
     "Clocked",
@@ -141,6 +145,8 @@ __all__ = [
     "Uniform",
     "Unrolled",
     "WithAverage",
+    "attractor",
+    "basins",
     "blocks",
     "compare",
     "consensus",
@@ -181,6 +187,7 @@ __all__ = [
     "stability",
     "stationary",
     "sweep",
+    "textbook",
     "threshold",
     "transient",
     "two_sided",

@@ -17,6 +17,8 @@ from ._crossing import Crossings
 from ._evolve import Trajectory
 from ._results import RESULTS
 from ._system import Players
+from .analysis._attractor import Attractor
+from .analysis._basins import Basins
 from .analysis._circle import Circle
 from .analysis._compare import Comparison
 from .analysis._conserved import Conserved
@@ -35,7 +37,7 @@ from .analysis._transient import Transient
 
 _RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)
 _MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov)
-_ORBITS = (PeriodicOrbit, Cycle, Circle, Conserved)
+_ORBITS = (Attractor, Basins, PeriodicOrbit, Cycle, Circle, Conserved)
 TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED, *_ORBITS)}
 OUTCOMES = (
     "successful",

@@ -10,6 +10,7 @@ import pytest
 
 import gandyn as gd
 from gandyn import _json, _record
+from gandyn.analysis import _attractor
 
 
 class Trio(NamedTuple):
@@ -46,6 +47,10 @@ def results():
         "Rate": gd.Rate("none", three[1], 0, three[0], three[:2], three[1:], 7, three[2], three[:2], prediction, three, three),
         "Comparison": gd.compare(flow, {"simgd": gd.SimGD(flow, 0.2)}, found.state),
         "Lyapunov": gd.Lyapunov(three, three, three[0], three[2], good),
+        "Attractor": gd.Attractor(
+            kind="chaos", why="it is", state=three, result=good, **dict.fromkeys(_attractor._NUMBERS, three[0])
+        ),
+        "Basins": gd.Basins(jnp.array([0, -2]), three, ("chaos",), three, jnp.ones((3, 2)), three[0], good),
         "PeriodicOrbit": gd.PeriodicOrbit(three, 3, three[0], spectrum, good),
         "Circle": gd.Circle(three[:2], *three, three, three[1:], good),
         "Conserved": gd.Conserved(three, three, *three, good),

@@ -1,0 +1,120 @@
+"""What an orbit ends on, with the evidence."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree, Scalar
+
+from .. import _tree
+from .._evolve import prepare
+from .._results import RESULTS
+from .._system import AbstractSystem
+from . import _fate, _follow
+from ._course import follow_flow, follow_map
+from ._fate import Orbit
+
+_NUMBERS = (
+    "period",
+    "multiplier",
+    "drift",
+    "residual",
+    "growth",
+    "slope",
+    "exponent",
+    "error",
+    "transverse",
+    "rotation",
+    "sliding",
+    "turns",
+    "time",
+)
+
+
+class Attractor(eqx.Module):
+    r"""What an orbit ends on, and what shows it.
+
+    `kind`: `equilibrium`; `limit cycle`, a periodic orbit that attracts its neighbours (of a map, one of period two or more);
+    `centre`, a closed orbit (of a map, an invariant curve) among others; `torus` or, of a map, `invariant circle`, on which the
+    orbit turns without closing; `chaos`; `divergence`; `sliding` along a constraint; or `undecided`. `why` is the reason in
+    words, `state` a state on it, or the last one.
+
+    The numbers that were not looked at are NaN. `period` is that of a closed orbit; `multiplier` the largest modulus of the
+    return map's slopes; `drift` the relative change of the last return; `residual` the distance to the equilibrium, or by how
+    much the orbit does not close; `growth` the leading exponent of the linearisation at the equilibrium and `slope` that of
+    :math:`1/r^2` of an algebraic decay; `exponent` and `error` the leading Lyapunov exponent and its standard error;
+    `transverse` and `rotation` those of an invariant circle; `sliding` the share of time on a switch of the field. `turns` and
+    `time` say how long the orbit was followed.
+    """
+
+    kind: str = eqx.field(static=True)
+    why: str = eqx.field(static=True)
+    state: PyTree
+    period: Scalar
+    multiplier: Scalar
+    drift: Scalar
+    residual: Scalar
+    growth: Scalar
+    slope: Scalar
+    exponent: Scalar
+    error: Scalar
+    transverse: Scalar
+    rotation: Scalar
+    sliding: Scalar
+    turns: Scalar
+    time: Scalar
+    result: RESULTS
+
+    def __str__(self) -> str:
+        lines = [f"kind         {self.kind}", f"because      {self.why}", f"state        {_tree.numbers(self.state)}"]
+        for name in _NUMBERS:
+            value = float(getattr(self, name))
+            if np.isfinite(value):
+                lines.append(f"{name:12s} {value:.10g}")
+        return "\n".join(lines)
+
+
+def attractor(system: AbstractSystem, x: PyTree, *, turns: int = 1000, throw: bool = True) -> Attractor:
+    """What the orbit from a state ends on.
+
+    The orbit is followed until the evidence decides. It has come to rest when it is a million times nearer to an equilibrium
+    than it was, and that is not a saddle; or when it approaches one just as its linearisation, or its normal form, says. It has
+    closed when its returns to a section repeat themselves to 1e-8; whether it is a limit cycle or one of a continuum is then
+    read off neighbouring orbits: they come closer, or close by themselves. What neither rests nor closes nor runs away is
+    regular or chaotic by its Lyapunov exponents and by how fast weighted averages converge along it.
+
+    Args:
+        system: A flow or a map.
+        x: The state to start from; for a map with memory `system.init(point)`.
+        turns: For how many turns to follow the orbit at most, of a map a hundred times as many applications.
+        throw: Raise if the system has no finite value at the start.
+
+    Returns:
+        An `Attractor` with `.kind`, `.why` and the evidence; `undecided` rather than something wrong.
+
+    Raises:
+        ValueError: Turns that are not positive, or a state of the wrong structure.
+        RuntimeError: The system has no finite value at the start (with `throw`).
+    """
+    if turns < 1:
+        raise ValueError(f"attractor: the orbit is followed for at least one turn; got turns={turns}.")
+    system, x = prepare(system, x)
+    vector, unravel = _tree.ravel(x)
+    speed, rate = (float(v) for v in _follow.pace(system, x))
+    orbit = Orbit(system, np.asarray(vector), unravel, _switches(system, x))
+    if not np.isfinite(speed):
+        if throw:
+            raise RuntimeError("attractor: the system has no finite value at the start.")
+        found, end = orbit.ends(_fate.UNDECIDED, "the system has no finite value at the start"), x
+    elif orbit.discrete:
+        found, end = follow_map(orbit, x, 100 * turns)
+    else:
+        found, end = follow_flow(orbit, x, 2 * np.pi / rate if np.isfinite(rate) and rate > 0 else 1.0, turns)
+    kind, why = str(found["kind"]), str(found["why"])
+    state = orbit.state(found["place"]) if "place" in found and kind != _fate.UNDECIDED else end
+    numbers = {name: jnp.asarray(found.get(name, jnp.nan), vector.dtype) for name in _NUMBERS}
+    result = RESULTS.successful if np.isfinite(speed) else RESULTS.nonfinite
+    return Attractor(kind=kind, why=why, state=state, result=result, **numbers)
+
+
+def _switches(system: AbstractSystem, x: PyTree) -> bool:
+    return eqx.filter_eval_shape(lambda s, y: s.switches(y), system, x).size > 0

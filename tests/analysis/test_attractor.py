@@ -1,0 +1,384 @@
+"""What orbits end on: the Dirac-GAN's taxonomy, textbook systems, and systems of random parameters and known fate.
+
+Many systems share one program: a switch between fields is a parameter, so that each costs milliseconds and not a compilation.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array
+
+import gandyn as gd
+
+P, o, dirac = gd.Players, gd.objectives, gd.games.dirac
+
+
+class OneOf(gd.AbstractFlow):
+    """One of several flows on the same state, chosen by a number; with as many switches as the one that has most."""
+
+    flows: tuple
+    which: Array
+    most: int = 0
+
+    def __call__(self, x):
+        return jax.lax.switch(self.which, [lambda y, f=f: f(y) for f in self.flows], x)
+
+    def switches(self, x):
+        def padded(y, flow):
+            values = flow.switches(y)
+            return jnp.concatenate([values, jnp.ones(self.most - values.size)])
+
+        return jax.lax.switch(self.which, [lambda y, f=f: padded(y, f) for f in self.flows], x)
+
+
+class OneMap(gd.AbstractMap):
+    """The same for maps."""
+
+    maps: tuple
+    which: Array
+
+    def __call__(self, x):
+        return jax.lax.switch(self.which, [lambda y, f=f: f(y) for f in self.maps], x)
+
+
+def penalised(lam, centre, form=gd.two_sided, objective=o.wasserstein, points=gd.on_real):
+    return gd.Penalised(dirac(objective), gd.gradient_penalty(centre, form, points), lam)
+
+
+def ring(count, low, high):
+    """Starting points all around, between two radii."""
+    rng = np.random.default_rng(0)
+    radii, angles = rng.uniform(low, high, count), rng.uniform(0, 2 * np.pi, count)
+    return [P(*point) for point in np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)]
+
+
+SMOOTH = {
+    "zero-sum": (dirac(), "centre"),
+    "Wasserstein": (dirac(o.wasserstein), "centre"),
+    "non-saturating": (dirac(o.nonsaturating), "equilibrium"),
+    "least squares": (dirac(o.least_squares), "equilibrium"),
+    "R1": (gd.Penalised(dirac(), gd.r1, 0.3), "equilibrium"),
+    "quartic penalty": (penalised(1.0, 1.3, gd.quartic), "limit cycle"),
+}
+# Their orbits come to rest at once, and those of the others need derivatives that would take these long to compile.
+DAMPED = {
+    "instance noise": (gd.instance_noise(dirac(), 0.7), "equilibrium"),
+    "consensus": (gd.consensus(dirac(), 0.3), "equilibrium"),
+    "Nagarajan-Kolter": (gd.nagarajan_kolter(dirac(), 0.2), "equilibrium"),
+    "JARE": (gd.jare(dirac(), 0.3), "equilibrium"),
+}
+KINKED = {
+    "WGAN-GP": (penalised(0.7, 1.0), "limit cycle"),
+    "WGAN-GP, strong": (penalised(10.0, 1.0), "equilibrium"),
+    "clipping": (gd.Constrained(dirac(o.wasserstein), gd.Box(-0.3, 0.3, lambda x: x.discriminator)), "centre"),
+    "WGAN-LP": (penalised(1.0, 0.8, gd.one_sided), "centre"),
+    "one-centred": (penalised(0.5, 0.6, objective=o.minimax), "limit cycle"),
+}
+FLOWS = {**SMOOTH, **DAMPED, **KINKED}
+
+
+def flow(name):
+    group = next(group for group in (SMOOTH, DAMPED, KINKED) if name in group)
+    flows = tuple(made for made, _ in group.values())
+    most = max(made.switches(P(jnp.ones(()), jnp.ones(()))).size for made in flows)
+    return OneOf(flows, jnp.asarray(list(group).index(name)), most)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_the_taxonomy_of_the_dirac_gan(name):
+    system = flow(name)
+    found = [gd.attractor(system, start) for start in ring(20, 0.15, 2.0)]
+    assert [each.kind for each in found] == [FLOWS[name][1]] * 20
+    assert "because" in str(found[0])
+
+
+# By the closed forms MD02, MD11, MD17 and MD26.
+PERIODS = {"Wasserstein": 2 * np.pi, "WGAN-GP": 6.707432421693, "one-centred": 14.5296131033, "quartic penalty": 7.2898273311}
+
+
+@pytest.mark.parametrize("name", PERIODS)
+def test_the_evidence_of_closed_orbits(name):
+    found = gd.attractor(flow(name), P(0.9, 0.4))
+    # Ten digits are printed there. Orbits are followed at 1e-11 a step, about a hundred of which make a turn.
+    assert float(found.period) == pytest.approx(PERIODS[name], rel=1e-8)
+    assert float(found.drift) < 1e-8
+    if name == "WGAN-GP":  # the multiplier once round, exp(-lam pi / w), by one-sided differences at a distance of 1e-4
+        assert float(found.multiplier) == pytest.approx(0.095598194260, abs=1e-4)
+    if name == "Wasserstein":
+        assert float(found.multiplier) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_evidence_of_rest():
+    found = gd.attractor(flow("non-saturating"), P(0.9, 0.4))
+    assert float(found.slope) == pytest.approx(1 / 8, rel=1e-9)  # MD09
+    assert abs(float(found.growth)) < 1e-12
+    wrong = gd.attractor(flow("WGAN-GP, strong"), P(1.0, 1.0))
+    assert abs(float(wrong.state.generator)) == pytest.approx(10, rel=1e-5)  # MD12: not where the data are
+    # The decay of the instance noise is that of the linearisation, MD06.
+    noisy = gd.attractor(flow("instance noise"), P(0.9, 0.4))
+    assert float(noisy.growth) == pytest.approx(-0.1225, rel=1e-9)
+
+
+MAPS = {
+    "descent, Wasserstein": (gd.SimGD(dirac(o.wasserstein), 0.2), "divergence"),
+    "alternating, Wasserstein": (gd.AltGD(dirac(o.wasserstein), 0.3), "centre"),
+    "descent, non-saturating": (gd.SimGD(dirac(o.nonsaturating), 0.2), "invariant circle"),
+    "descent, R1": (gd.SimGD(gd.Penalised(dirac(), gd.r1, 0.3), 0.5), "equilibrium"),
+    "descent, R1, beyond": (gd.SimGD(gd.Penalised(dirac(), gd.r1, 0.3), 1.25), "invariant circle"),
+    "descent, R1, critical": (gd.SimGD(gd.Penalised(dirac(), gd.r1, 0.3), 1.2), "equilibrium"),
+    "alternating, R1, flip": (gd.AltGD(gd.Penalised(dirac(), gd.r1, 1.0), 1.0001 * (np.sqrt(32) - 4)), "limit cycle"),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_the_maps_of_the_dirac_gan(name):
+    step = OneMap(tuple(made for made, _ in MAPS.values()), jnp.asarray(list(MAPS).index(name)))
+    found = [gd.attractor(step, start) for start in ring(20, 0.05, 0.4 if "flip" in name else 1.5)]
+    assert [each.kind for each in found] == [MAPS[name][1]] * 20
+    if "flip" in name:
+        assert float(found[0].period) == 2
+
+
+def test_a_growth_without_end_in_sight_is_not_decided():
+    # Its radius grows like the square root of a logarithm.
+    found = gd.attractor(gd.SimGD(dirac(), 0.2), P(1.0, 0.5))
+    assert found.kind == "undecided"
+
+
+class Planar(gd.AbstractFlow):
+    """Textbook flows of the plane."""
+
+    which: Array
+    p: Array
+
+    def __call__(self, x):
+        (u, v), p = x, self.p
+        r = u**2 + v**2
+        return jax.lax.switch(
+            self.which,
+            [
+                lambda: jnp.stack([p[0] * u - p[1] * v - r * u, p[1] * u + p[0] * v - r * v]),
+                lambda: jnp.stack([v, p[0] * (1 - u**2) * v - u]),
+                lambda: jnp.stack([p[0] - (p[1] + 1) * u + u**2 * v, p[1] * u - u**2 * v]),
+                lambda: jnp.stack([u * (1 - v), v * (u - 1)]),
+                lambda: jnp.stack([v, u - u**3 - p[0] * v]),
+                lambda: jnp.stack([u * (1 - r) - v * (p[0] - u), v * (1 - r) + u * (p[0] - u)]),
+            ],
+        )
+
+
+STUART_LANDAU, VAN_DER_POL, BRUSSELATOR, LOTKA_VOLTERRA, DUFFING, SADDLE_NODE = range(6)
+TEXTBOOK = {
+    "Stuart-Landau": (STUART_LANDAU, (0.5, 1.0), "limit cycle", 2 * np.pi),
+    "Stuart-Landau, critical": (STUART_LANDAU, (0.0, 1.0), "equilibrium", None),
+    "Stuart-Landau, slow": (STUART_LANDAU, (-0.01, 1.0), "equilibrium", None),
+    # Period 6.663286859323 (MD18); 19.0783695 as in tables for mu = 10.
+    "van der Pol, 1": (VAN_DER_POL, (1.0, 0.0), "limit cycle", 6.663286859323),
+    "van der Pol, 10": (VAN_DER_POL, (10.0, 0.0), "limit cycle", 19.0783695),
+    "Brusselator": (BRUSSELATOR, (1.0, 3.0), "limit cycle", None),
+    "Brusselator, stable": (BRUSSELATOR, (1.0, 1.7), "equilibrium", None),
+    "Lotka-Volterra": (LOTKA_VOLTERRA, (0.0, 0.0), "centre", None),
+    "Duffing": (DUFFING, (0.1, 0.0), "equilibrium", None),
+    "Duffing, undamped": (DUFFING, (0.0, 0.0), "centre", None),
+    # r' = r (1 - r^2), angle' = w - cos(angle): period 2 pi / sqrt(w^2 - 1), most of it beside the ghost of a saddle-node.
+    "ghost of a saddle-node": (SADDLE_NODE, (1.001, 0.0), "limit cycle", 2 * np.pi / np.sqrt(1.001**2 - 1)),
+    "saddle-node": (SADDLE_NODE, (0.999, 0.0), "equilibrium", None),
+}
+
+
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_textbook_flows_of_the_plane(name):
+    which, p, kind, period = TEXTBOOK[name]
+    system = Planar(jnp.asarray(which), jnp.asarray(p))
+    low, high = (0.2, 2.0) if which in (BRUSSELATOR, LOTKA_VOLTERRA) else (-2.0, 2.0)
+    starts = np.random.default_rng(1).uniform(low, high, (20, 2))
+    found = [gd.attractor(system, jnp.asarray(start)) for start in starts]
+    assert [each.kind for each in found] == [kind] * 20
+    if period:
+        np.testing.assert_allclose([float(each.period) for each in found], period, rtol=1e-8)
+
+
+class Quadratic(gd.AbstractFlow):
+    """Any flow with quadratic terms."""
+
+    c: Array
+    a: Array
+    b: Array
+
+    def __call__(self, x):
+        return self.c + self.a @ x + jnp.einsum("ijk,j,k", self.b, x, x)
+
+
+def lorenz(r):
+    square = jnp.zeros((3, 3, 3)).at[1, 0, 2].set(-1.0).at[2, 0, 1].set(1.0)
+    return Quadratic(jnp.zeros(3), jnp.array([[-10.0, 10.0, 0.0], [r, -1.0, 0.0], [0.0, 0.0, -8 / 3]]), square)
+
+
+def roessler(c):
+    square = jnp.zeros((3, 3, 3)).at[2, 0, 2].set(1.0)
+    return Quadratic(jnp.array([0.0, 0.0, 0.2]), jnp.array([[0.0, -1.0, -1.0], [1.0, 0.2, 0.0], [0.0, 0.0, -c]]), square)
+
+
+# The regimes are those of Sparrow (1982) for Lorenz's equations, and the period-doubling of Rössler's.
+SPACE = {
+    "Lorenz, 0.5": (lorenz(0.5), "equilibrium", 8.0),
+    "Lorenz, 10": (lorenz(10.0), "equilibrium", 8.0),
+    "Lorenz, 28": (lorenz(28.0), "chaos", 8.0),
+    "Lorenz, 160": (lorenz(160.0), "limit cycle", 8.0),
+    "Rössler, 2.5": (roessler(2.5), "limit cycle", 2.0),
+    "Rössler, 3.5": (roessler(3.5), "limit cycle", 2.0),
+    "Rössler, 5.7": (roessler(5.7), "chaos", 2.0),
+}
+
+
+@pytest.mark.parametrize("name", SPACE)
+def test_textbook_flows_of_space(name):
+    system, kind, size = SPACE[name]
+    starts = np.random.default_rng(2).uniform(-size, size, (20, 3))
+    found = [gd.attractor(system, jnp.asarray(start), turns=150) for start in starts]
+    assert [each.kind for each in found] == [kind] * 20
+    if name == "Rössler, 3.5":  # the orbit of period two
+        assert {round(float(each.period), 3) for each in found} == {11.545}
+    if name == "Lorenz, 28":
+        # The mean of twenty estimates of 0.9056 (Sprott, 2003), each with its own error.
+        values, errors = (np.array([float(getattr(each, word)) for each in found]) for word in ("exponent", "error"))
+        assert abs(values.mean() - 0.9056) < 4 * np.sqrt(np.sum(errors**2)) / 20
+
+
+class Bent(gd.AbstractFlow):
+    """The normal form of Hopf, z' = (mu + i w) z + l z |z|^2, in bent coordinates."""
+
+    mu: Array
+    speed: Array
+    l: Array
+    bend: Array
+
+    def __call__(self, x):
+        u, v = x[0], x[1] - self.bend * x[0] ** 2
+        r = u**2 + v**2
+        du = (self.mu + self.l * r) * u - self.speed * v
+        dv = (self.mu + self.l * r) * v + self.speed * u
+        return jnp.stack([du, dv + 2 * self.bend * u * du])
+
+
+class BentMap(gd.AbstractMap):
+    """The normal form of Neimark and Sacker, z -> e^(i w) z (1 + mu + l |z|^2), in bent coordinates."""
+
+    mu: Array
+    speed: Array
+    l: Array
+    bend: Array
+
+    def __call__(self, x):
+        u, v = x[0], x[1] - self.bend * x[0] ** 2
+        z = (u + 1j * v) * jnp.exp(1j * self.speed) * (1 + self.mu + self.l * (u**2 + v**2))
+        return jnp.stack([z.real, z.imag + self.bend * z.real**2])
+
+
+def fate(mu, l, radius, closed):
+    """What is known: a cycle at r^2 = -mu / l, attracting if l < 0."""
+    if mu == l == 0:
+        return "centre"
+    edge = -mu / l if l else -np.inf
+    if l < 0:
+        return closed if mu > 0 else "equilibrium"
+    return "equilibrium" if mu < 0 and radius**2 < edge else "divergence"
+
+
+@pytest.mark.parametrize(("kind", "closed"), [(Bent, "limit cycle"), (BentMap, "invariant circle")])
+def test_random_normal_forms(kind, closed):
+    rng = np.random.default_rng(3)
+    for i in range(70):
+        mu, l = rng.choice([-1, 1], 2) * rng.uniform((0.02, 0.3), (0.2, 1.0))
+        mu, l = [(mu, l), (mu, l), (mu, l), (0.0, 0.0), (0.0, -abs(l))][i % 5]
+        radius = rng.uniform(0.1, 0.9) * np.sqrt(-mu / l) if mu * l < 0 else rng.uniform(0.1, 0.6)
+        radius *= 1 if i % 2 or l <= 0 or mu > 0 else 1.3 / 0.9
+        angle = rng.uniform(0, 2 * np.pi)
+        u, v, bend = radius * np.cos(angle), radius * np.sin(angle), rng.uniform(-0.5, 0.5)
+        # Away from the strong resonances, at which a map has another normal form.
+        system = kind(*(jnp.asarray(number) for number in (mu, rng.uniform(0.6, 1.4), l, bend)))
+        found = gd.attractor(system, jnp.array([u, v + bend * u**2]))
+        assert found.kind == fate(mu, l, radius, closed), (i, mu, l, radius, found.why)
+
+
+class Logistic(gd.AbstractMap):
+    r: Array
+
+    def __call__(self, x):
+        return self.r * x * (1 - x)
+
+
+# Where the attractor of the logistic map is known: its period on intervals of r.
+WINDOWS = [(0.2, 0.97, 1), (1.03, 2.97, 1), (3.03, 3.44, 2), (3.455, 3.54, 4), (3.829, 3.841, 3)]
+
+
+def test_random_logistic_maps():
+    rng = np.random.default_rng(4)
+    for i in range(60):
+        low, high, period = WINDOWS[i % len(WINDOWS)]
+        found = gd.attractor(Logistic(jnp.asarray(rng.uniform(low, high))), jnp.asarray(rng.uniform(0.1, 0.9)))
+        assert found.kind == ("equilibrium" if period == 1 else "limit cycle"), (i, found)
+        assert period == 1 or float(found.period) == period
+    assert gd.attractor(Logistic(jnp.asarray(3.0)), jnp.asarray(0.4)).kind == "equilibrium"  # algebraically
+    chaos = gd.attractor(Logistic(jnp.asarray(4.0)), jnp.asarray(0.3))
+    assert chaos.kind == "chaos"
+    assert abs(float(chaos.exponent) - np.log(2)) < 4 * float(chaos.error)
+    assert gd.attractor(Logistic(jnp.asarray(4.3)), jnp.asarray(0.3)).kind == "divergence"
+
+
+class Four(gd.AbstractFlow):
+    """Flows of four coordinates: two Stuart-Landau oscillators, and May and Leonard's three competitors beside a decay."""
+
+    which: Array
+    p: Array
+
+    def __call__(self, x):
+        (a, b, c, d), p = x, self.p
+        r, s = a**2 + b**2, c**2 + d**2
+        return jax.lax.switch(
+            self.which,
+            [
+                lambda: jnp.stack([a * (1 - r) - b, b * (1 - r) + a, c * (1 - s) - p[0] * d, d * (1 - s) + p[0] * c]),
+                lambda: jnp.stack(
+                    [
+                        a * (1 - a - p[0] * b - p[1] * c),
+                        b * (1 - b - p[0] * c - p[1] * a),
+                        c * (1 - c - p[0] * a - p[1] * b),
+                        -d,
+                    ]
+                ),
+            ],
+        )
+
+
+def test_tori_and_passages_near_saddles():
+    starts = np.random.default_rng(5).uniform(0.1, 1.0, (4, 4))
+    for start in starts[:2]:
+        torus = gd.attractor(Four(jnp.asarray(0), jnp.array([np.sqrt(2), 0.0])), jnp.asarray(start), turns=200)
+        assert torus.kind == "torus"
+    for start in starts:
+        # Each species gives way to the next for ever longer (May and Leonard, 1975): no equilibrium, however long the stay.
+        passing = gd.attractor(Four(jnp.asarray(1), jnp.array([0.8, 1.4])), jnp.asarray(start))
+        assert passing.kind == "undecided"
+        together = gd.attractor(Four(jnp.asarray(1), jnp.array([0.5, 0.7])), jnp.asarray(start))
+        assert together.kind == "equilibrium"
+        np.testing.assert_allclose(together.state[:3], 1 / 2.2, rtol=1e-6)
+
+
+def test_states_at_rest():
+    saddle = Planar(jnp.asarray(DUFFING), jnp.array([0.1, 0.0]))
+    assert gd.attractor(saddle, jnp.zeros(2)).kind == "equilibrium"
+    # A small push from the saddle, and the orbit leaves it for one of the wells.
+    left = gd.attractor(saddle, jnp.array([1e-7, 0.0]))
+    assert left.kind == "equilibrium"
+    np.testing.assert_allclose(left.state, [1.0, 0.0], atol=1e-5)
+    assert "rest" in left.why
+
+
+def test_what_cannot_be_followed():
+    with pytest.raises(ValueError, match="at least one turn"):
+        gd.attractor(dirac(), P(1.0, 1.0), turns=0)
+    with pytest.raises(RuntimeError, match="no finite value"):
+        gd.attractor(Logistic(jnp.asarray(jnp.nan)), 0.3)
+    assert gd.attractor(Logistic(jnp.asarray(jnp.nan)), 0.3, throw=False).result == gd.RESULTS.nonfinite
