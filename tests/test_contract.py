@@ -117,6 +117,11 @@ SYSTEMS = {
     "networks": (network_gan, P(*(parameters for parameters, _ in networks()))),
     "three players": (lambda: Chase(0.7), Trio(0.4, jnp.array([0.3, -0.8]), 1.2)),
     "van der Pol": (lambda: VanDerPol(0.7), {"q": 0.5, "p": -1.5}),
+    "oscillator": (lambda: gd.textbook.VanDerPol(0.7), jnp.array([0.5, -1.5])),
+    "normal form": (lambda: gd.textbook.StuartLandau(0.7, 2.0, 0.3), jnp.array([0.5, -1.5])),
+    "brusselator": (gd.textbook.Brusselator, jnp.array([0.5, 1.5])),
+    "lorenz": (gd.textbook.Lorenz, jnp.array([0.5, 1.5, 2.0])),
+    "rossler": (gd.textbook.Rossler, jnp.array([0.5, 1.5, 0.3])),
     "mixture": (mixture_gan, DIRAC),
     "r1": (lambda: gd.Penalised(plane(), gd.r1, 0.3), PLANE),
     "r2": (lambda: gd.Penalised(plane(), gd.r2, 0.3), PLANE),
@@ -251,7 +256,7 @@ def parts(node):
 
 
 def test_no_exported_system_is_left_out():
-    exported = [*vars(gd.games).values(), *(getattr(gd, name) for name in gd.__all__)]
+    exported = [*vars(gd.games).values(), *vars(gd.textbook).values(), *(getattr(gd, name) for name in gd.__all__)]
     systems = {thing for thing in exported if isinstance(thing, type) and issubclass(thing, gd.AbstractSystem)}
     final = {kind for kind in systems if not inspect.isabstract(kind)}
     tried = set().union(*(parts(maker()) for maker, _ in SYSTEMS.values()))

@@ -9,7 +9,7 @@ import pytest
 
 import gandyn as gd
 
-NAMESPACES = {"gd": gd, "gd.games": gd.games, "gd.objectives": gd.objectives, "gd.plot": gd.plot}
+NAMESPACES = {"gd": gd, "gd.games": gd.games, "gd.objectives": gd.objectives, "gd.plot": gd.plot, "gd.textbook": gd.textbook}
 
 
 def public(namespace: types.ModuleType) -> list[str]:

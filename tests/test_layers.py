@@ -16,6 +16,7 @@ ROOMS = (
     "objectives",
     "_constraint",
     "_system",
+    "textbook",
     "_evolve",
     "_field",
     "_march",

@@ -29,7 +29,8 @@ def floquet(matrices: Float[Array, "l n n"], divergence: Scalar, velocity: Float
     In the plane the one that is not trivial is :math:`\exp\int{\rm tr}\,Dv`, with saltations. In higher dimensions they are
     the p-th powers of the eigenvalues of the block-cyclic matrix of p groups of pieces, which are of like size where the
     multipliers lie many powers of ten apart (as in the periodic Schur form; Lust, 2001); the errors are those of its
-    eigenvalues to first order, and the product of all multipliers is compared with the integral of the divergence.
+    eigenvalues to first order. The smallest is what the others leave of their product, :math:`\exp\int{\rm tr}\,Dv`, where
+    that is known better.
     """
     n = velocity.size
     whole = product(matrices)
@@ -43,9 +44,12 @@ def floquet(matrices: Float[Array, "l n n"], divergence: Scalar, velocity: Float
     along = jnp.argmin(jnp.abs(logs))
     order = jnp.argsort(-logs.real)
     rest = order[jnp.nonzero(order != along, size=n - 1)[0]]
-    missing = jnp.abs(jnp.sum(logs.real) - divergence)
-    errors = errors[rest]
-    return Floquet(logs[rest], errors.at[-1].set(jnp.maximum(errors[-1], missing)), trivial)
+    logs, errors = logs[rest], errors[rest]
+    # What the others leave of the product is the smallest to more digits, where those are known better.
+    left, doubt = divergence - jnp.sum(logs[:-1].real), jnp.sum(errors[:-1]) + level * (1 + jnp.abs(divergence))
+    better = doubt < errors[-1]
+    smallest = jnp.where(better, left, logs[-1].real) + 1j * logs[-1].imag
+    return Floquet(logs.at[-1].set(smallest), errors.at[-1].set(jnp.minimum(errors[-1], doubt)), trivial)
 
 
 def _lifted(matrices: Float[Array, "l n n"], groups: int, level: Scalar) -> tuple[Complex[Array, " n"], Float[Array, " n"]]:
