@@ -23,6 +23,8 @@ _EXAMPLES = """Examples:
   gandyn stability dirac --field consensus=0.1,of=game --map altgd=0.2
   gandyn stability path/to/file.py:game --json
   gandyn compare dirac --penalty r1=0.3 --map simgd=0.2 --map altgd=0.2 --map extragradient=0.2
+  gandyn cycle dirac --objective wasserstein --penalty gp=0.7,points=real --at 1,0.5
+  gandyn attractor dirac --objective nonsaturating --map simgd=0.2 --at 1,0.5
   gandyn sweep dirac --penalty r1=1 --axis r1=0:2:100 --out sweep.json
   gandyn sweep dirac --penalty r1=1 --map simgd=1 \\
     --axis r1=0:2:300 --axis h=0.01:6:300 --figure map.svg
@@ -120,6 +122,33 @@ def sweep(
     from ._sweep import run
 
     return run(game, system or System(), axis, as_json, out, figure)
+
+
+@app.command
+def cycle(
+    game: Game,
+    /,
+    *,
+    flow: Flow | None = None,
+    period: Annotated[
+        float | None, Parameter(metavar="TIME", help="The period, roughly; read off the orbit's returns if left out.")
+    ] = None,
+    as_json: Json = False,
+    out: Out = None,
+    figure: Annotated[Path | None, Parameter(metavar="FILE", help="Draw the cycle, as svg, pdf or png.")] = None,
+) -> int:
+    """Find a closed orbit, its period and its Floquet multipliers; --at is a state near it or attracted by it."""
+    from ._orbits import run_cycle
+
+    return run_cycle(game, flow or Flow(), period, as_json, out, figure)
+
+
+@app.command
+def attractor(game: Game, /, *, system: System | None = None, as_json: Json = False, out: Out = None) -> int:
+    """Follow the orbit from --at and say what it ends on: an equilibrium, a limit cycle, a centre, chaos, ..."""
+    from ._orbits import run_attractor
+
+    return run_attractor(game, system or System(), as_json, out)
 
 
 @app.command(name="list")

@@ -60,7 +60,8 @@ class Flow:
         Parameter(
             metavar="NUMBERS",
             allow_leading_hyphen=True,
-            help="Where to start looking for the equilibrium, the state's numbers in order: --at 0.1,-0.2",
+            help="Where to start looking for the equilibrium, or where an orbit starts, the state's numbers in order: "
+            "--at 0.1,-0.2",
         ),
     ] = None
 
