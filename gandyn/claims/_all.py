@@ -15,6 +15,7 @@ from . import (
     _orbits,
     _segment,
     _step_counts,
+    _taxonomy,
 )
 from ._claim import Claim
 
@@ -33,6 +34,7 @@ _FILES = (
     _nonlinear,
     _orbits,
     _cycles,
+    _taxonomy,
 )
 
 

@@ -1,0 +1,104 @@
+"""What every variant of the Dirac-GAN ends on, in one figure."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+import gandyn as gd
+
+from ._claim import Claim
+from ._dirac import ours
+from ._methods import PACKAGE
+from ._orbits import gradient_penalised
+
+_DIRAC, _O = gd.games.dirac, gd.objectives
+
+
+class OneOf(gd.AbstractFlow):
+    """One of several flows on the same states, chosen by a number: as many systems as one likes for one compilation."""
+
+    flows: tuple[gd.AbstractFlow, ...]
+    which: Int[Array, ""]
+
+    def __call__(self, x: PyTree) -> PyTree:
+        """The velocity of the chosen one."""
+        return jax.lax.switch(self.which, [lambda y, f=f: f(y) for f in self.flows], x)
+
+    def switches(self, x: PyTree) -> Float[Array, " k"]:
+        """Those of the chosen one, and ones where others have more."""
+        most = max(jax.eval_shape(flow.switches, x).size for flow in self.flows)
+
+        def padded(y: PyTree, flow: gd.AbstractFlow) -> Array:
+            values = flow.switches(y)
+            return jnp.concatenate([values, jnp.ones(most - values.size)])
+
+        return jax.lax.switch(self.which, [lambda y, f=f: padded(y, f) for f in self.flows], x)
+
+
+def _smooth() -> dict[str, tuple[gd.AbstractFlow, str]]:
+    return {
+        "zero-sum": (_DIRAC(), "centre"),
+        "Wasserstein": (_DIRAC(_O.wasserstein), "centre"),
+        "least squares, zero-sum": (_DIRAC(_O.least_squares_zero_sum), "centre"),
+        "non-saturating": (_DIRAC(_O.nonsaturating), "equilibrium"),
+        "least squares": (_DIRAC(_O.least_squares), "equilibrium"),
+        "R1": (gd.Penalised(_DIRAC(), gd.r1, 0.3), "equilibrium"),
+        "quartic penalty": (gradient_penalised(1.0, 1.0, gd.quartic), "limit cycle"),
+    }
+
+
+def _kinked() -> dict[str, tuple[gd.AbstractFlow, str]]:
+    penalty = gd.gradient_penalty(0.6, gd.two_sided, gd.on_real)
+    return {
+        r"WGAN-GP, $\lambda = 0.7$": (gradient_penalised(0.7, 1.0), "limit cycle"),
+        r"WGAN-GP, $\lambda = 3$": (gradient_penalised(3.0, 0.4), "equilibrium"),
+        "WGAN-LP": (gradient_penalised(1.0, 0.8, gd.one_sided), "centre"),
+        "clipping": (gd.Constrained(_DIRAC(_O.wasserstein), gd.Box(-0.7, 0.7, lambda x: x.discriminator)), "centre"),
+        "one-centred": (gd.Penalised(_DIRAC(), penalty, 0.5), "limit cycle"),
+    }
+
+
+def _variants() -> dict[str, tuple[OneOf, str]]:
+    variants = {}
+    for group in (_smooth(), _kinked()):
+        flows = tuple(flow for flow, _ in group.values())
+        variants |= {name: (OneOf(flows, jnp.asarray(i)), kind) for i, (name, (_, kind)) in enumerate(group.items())}
+    return variants
+
+
+def _kinds() -> dict[str, Any]:
+    return {name: kind for name, (_, kind) in _variants().items()}
+
+
+def _kinds_computed() -> dict[str, Any]:
+    return {name: gd.attractor(flow, ours(0.9, 0.3)).kind for name, (flow, _) in _variants().items()}
+
+
+def _figure(ax: Any) -> None:
+    figure = ax.figure
+    ax.remove()
+    figure.set_size_inches(7.2, 6.0)
+    variants = _variants()
+    panels = figure.subplots(3, 4, sharex=True, sharey=True)
+    for panel, (name, (flow, kind)) in zip(np.ravel(panels), variants.items(), strict=True):
+        box = (ours(-1.6, 1.6), ours(1.6, -1.6))
+        gd.plot.portrait(flow, box, starts=(ours(0.35, 0.0), ours(1.4, 0.0)), horizon=40.0, equilibria=False, ax=panel)
+        panel.get_legend().remove()
+        panel.set_title(f"{name}\n{kind}", fontsize=7)
+        panel.label_outer()
+
+
+CLAIMS = (
+    Claim(
+        key="MDC",
+        source=PACKAGE,
+        title="What each variant of the Dirac-GAN ends on: of what is called a limit cycle most are centres",
+        formula=r"\dot x = v(x)",
+        predict=_kinds,
+        compute=_kinds_computed,
+        figure=_figure,
+    ),
+)
