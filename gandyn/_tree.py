@@ -63,13 +63,14 @@ def state_arrays(x: PyTree) -> PyTree:
 
 
 def is_coordinate(leaf: Any) -> bool:
-    """Whether a leaf spans directions of the phase space: floats do; counters, flags and keys are clocks."""
-    return eqx.is_inexact_array(leaf)
+    """Whether a leaf spans directions of the phase space: floats and Python numbers do; counters, flags and keys are clocks."""
+    return eqx.is_inexact_array(leaf) or (isinstance(leaf, (int, float)) and not isinstance(leaf, bool))
 
 
 def split(x: PyTree) -> tuple[PyTree, PyTree]:
     """The coordinates of a state, and its clocks."""
-    return eqx.partition(x, is_coordinate)
+    moving, still = eqx.partition(x, is_coordinate)
+    return jax.tree.map(array, moving), still
 
 
 def merge(moving: PyTree, still: PyTree) -> PyTree:
@@ -95,7 +96,10 @@ def axpy(a: Any, x: PyTree, y: PyTree) -> PyTree:
         a = jax.tree.map(lambda _: a, y)
 
     def step(s: Any, u: Any, v: Any) -> Any:
-        return v + jnp.asarray(s, v.dtype) * u.astype(v.dtype) if is_coordinate(v) else v
+        if not is_coordinate(v):
+            return v
+        v = array(v)
+        return v + jnp.asarray(s, v.dtype) * jnp.asarray(u, v.dtype)
 
     return jax.tree.map(step, a, x, y)
 

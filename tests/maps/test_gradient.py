@@ -203,3 +203,11 @@ def test_step_sizes_may_be_traced():
     step = 1e-6
     slope = (reach(0.2 + step) - reach(0.2 - step)) / (2 * step)
     np.testing.assert_allclose(jax.grad(reach)(0.2), slope, rtol=1e-8)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_step_from_plain_numbers_moves():
+    step = gd.AltGD(gd.games.dirac(), 0.1)
+    expected = step(gd.Players(jnp.asarray(1.0), jnp.asarray(0.4)))
+    np.testing.assert_array_equal(np.array(step(gd.Players(1.0, 0.4))), np.array(expected))
+    assert float(expected.generator) != 1.0
