@@ -49,6 +49,7 @@ OUTCOMES = (
     "switching",
     "unsettled",
     "no_step",
+    "singular_step",
     "inner_diverged",
     "singular_rule",
     "not_stable",

@@ -40,6 +40,11 @@ class RESULTS(eqx.Enumeration):
         "memory that it comes to rest in; for a map with noise there is `stationary`."
     )
     no_step = "The equation of an implicit step has no solution that Newton's method reaches. Use a smaller step size."
+    singular_step = (
+        "The linear system that the step solves is singular: the follower's own Jacobian of Follow-the-Ridge, which needs a "
+        "curvature in every direction (a penalty gives one), or that of competitive gradient descent, which another step size "
+        "makes regular."
+    )
     inner_diverged = (
         "The inner maximisation diverges: its steps overshoot, and a displacement comes back larger on the other side. Use a "
         "smaller inner step, below two over the largest curvature of the inner loss."

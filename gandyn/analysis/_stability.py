@@ -236,6 +236,7 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stab
     bound = bound + jnp.where(jnp.isfinite(rounding), rounding, 0.0)
     scale = steepness * size + tiny / eps
     spectrum = jnp.where(none, 0.0, image(values))
+    result = first(result, worst((~jnp.all(jnp.isfinite(spectrum)), first(system.failure(x), RESULTS.nonfinite))))
     failed = result != RESULTS.successful
     spectrum, exponents, bound, scale = (jnp.where(failed, jnp.nan, v) for v in (spectrum, exponents, bound, scale))
     return Stability(spectrum, exponents, bound, scale, result, neutral, jnp.sum(none))

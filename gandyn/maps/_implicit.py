@@ -16,10 +16,22 @@ from .._system import AbstractFlow, AbstractMap, AbstractSystem
 from ._step import advance, check_step, steps
 
 
-def _equation(y: PyTree, args: tuple["Implicit", PyTree]) -> PyTree:
-    step, x = args
-    between = _tree.axpy(step.theta, _tree.subtract(y, x), x)
-    return _tree.subtract(advance(step.h, x, step.flow(between)), y)
+def _solve(operator: Callable[[PyTree], PyTree], right: PyTree, solver: Any = None) -> PyTree:
+    """The solution of a linear system, NaN where it is singular, and so are its derivatives."""
+    solver = lx.AutoLinearSolver(well_posed=True) if solver is None else solver
+
+    vector, unravel = _tree.ravel(right)
+
+    def product(v: Array) -> Array:
+        return _tree.ravel(operator(unravel(v)))[0]
+
+    # lineax raises wherever it solves for derivatives; these are solved for here instead, too.
+    def solve(product: Callable[[Array], Array], b: Array) -> Array:
+        matrix = lx.FunctionLinearOperator(product, jax.eval_shape(lambda: b))
+        solution = lx.linear_solve(matrix, b, solver, throw=False)
+        return jnp.where(solution.result == lx.RESULTS.successful, solution.value, jnp.nan)
+
+    return unravel(jax.lax.custom_linear_solve(product, vector, solve, solve))
 
 
 class Implicit(AbstractMap):
@@ -43,10 +55,18 @@ class Implicit(AbstractMap):
     def __call__(self, x: PyTree) -> PyTree:
         """One step."""
         tolerance = 100 * _tree.eps(x)
-        solver = optx.Newton(rtol=tolerance, atol=tolerance)
-        solution = optx.root_find(_equation, solver, x, (self, x), max_steps=64, throw=False)
-        solved = solution.result == optx.RESULTS.successful
-        return jax.tree.map(lambda y: jnp.where(solved, y, jnp.nan), solution.value)
+        newton = optx.Newton(rtol=tolerance, atol=tolerance)
+
+        def equation(y: PyTree) -> PyTree:
+            between = _tree.axpy(self.theta, _tree.subtract(y, x), x)
+            return _tree.subtract(advance(self.h, x, self.flow(between)), y)
+
+        def solve(f: Callable[[PyTree], PyTree], guess: PyTree) -> PyTree:
+            solution = optx.root_find(lambda y, _: f(y), newton, guess, max_steps=64, throw=False)
+            solved = solution.result == optx.RESULTS.successful
+            return jax.tree.map(lambda y: jnp.where(solved, y, jnp.nan), solution.value)
+
+        return jax.lax.custom_root(equation, x, solve, _solve)
 
     def failure(self, x: PyTree) -> RESULTS:
         """The equation was not solved, unless it is the flow that has no value."""
@@ -92,7 +112,7 @@ class Competitive(AbstractMap):
 
     flow: AbstractFlow
     h: Scalar = eqx.field(converter=_tree.real)
-    solver: Any = eqx.field(static=True, default_factory=lambda: lx.AutoLinearSolver(well_posed=True))
+    solver: Any = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         check_step(self.h, "Competitive")
@@ -110,9 +130,11 @@ class Competitive(AbstractMap):
             answers = _tree.with_players(x, [_tree.players(product(others(move, i)))[i] for i in range(n)])
             return _tree.axpy(-self.h, answers, move)
 
-        matrix = lx.FunctionLinearOperator(operator, jax.eval_shape(lambda: velocity))
-        solution = lx.linear_solve(matrix, velocity, self.solver, throw=False)
-        return _tree.axpy(self.h, solution.value, x)
+        return _tree.axpy(self.h, _solve(operator, velocity, self.solver), x)
+
+    def failure(self, x: PyTree) -> RESULTS:
+        """The local game has no Nash equilibrium, unless it is the flow that has no value."""
+        return worst((~_tree.finite(self.flow(x)), super().failure(x)), (~_tree.finite(self(x)), RESULTS.singular_step))
 
     def evaluations(self) -> float:
         """NaN: the step solves an equation."""
@@ -132,7 +154,7 @@ class FollowTheRidge(AbstractMap):
 
     flow: AbstractFlow
     h: Scalar = eqx.field(converter=_tree.real)
-    solver: Any = eqx.field(static=True, default_factory=lambda: lx.AutoLinearSolver(well_posed=True))
+    solver: Any = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         check_step(self.h, "FollowTheRidge")
@@ -149,9 +171,12 @@ class FollowTheRidge(AbstractMap):
         def own(move: PyTree) -> PyTree:
             return _tree.players(product(_tree.with_players(x, [still[0], move])))[1]
 
-        matrix = lx.FunctionLinearOperator(own, jax.eval_shape(lambda: follower))
-        answer = lx.linear_solve(matrix, drift, self.solver, throw=False).value
+        answer = _solve(own, drift, self.solver)
         return _tree.axpy(self.h, _tree.with_players(x, [leader, _tree.subtract(follower, answer)]), x)
+
+    def failure(self, x: PyTree) -> RESULTS:
+        """The follower has no ridge here, unless it is the flow that has no value."""
+        return worst((~_tree.finite(self.flow(x)), super().failure(x)), (~_tree.finite(self(x)), RESULTS.singular_step))
 
     def evaluations(self) -> float:
         """NaN: the step solves an equation."""

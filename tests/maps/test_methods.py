@@ -74,6 +74,43 @@ def test_an_implicit_step_without_solution_is_no_state():
         gd.iterate(step, jnp.asarray([2.0]), 1)
 
 
+class Agreeing(gd.AbstractFlow):
+    """Two players who want the same."""
+
+    def __call__(self, x):
+        return gd.Players(2 * x.discriminator, 2 * x.generator)
+
+
+SINGULAR = {
+    "ridge": (gd.FollowTheRidge(gd.games.bilinear(), 0.1), "Follow-the-Ridge"),
+    "competitive": (gd.Competitive(Agreeing(), 0.5), "competitive gradient descent"),
+    "implicit": (gd.Implicit(gd.games.quadratic(-8.0, 0.0, 1.0), 0.125), "implicit step has no solution"),
+    "implicit, a step each": (gd.Implicit(gd.games.quadratic(-8.0, 0.0, 1.0), (0.125, 0.125)), "implicit step has no solution"),
+}
+
+
+# Binary fractions, so that what is singular is singular in floating point too.
+@pytest.mark.parametrize(("step", "message"), SINGULAR.values(), ids=SINGULAR)
+def test_a_step_with_a_singular_system_is_explained(step, message):
+    assert gd.stability(step, ORIGIN, throw=False).verdict == "failed"
+    with pytest.raises(RuntimeError, match=message):
+        gd.stability(step, ORIGIN)
+
+
+@pytest.mark.parametrize("make", [gd.Implicit, gd.Competitive, gd.FollowTheRidge])
+def test_steps_that_solve_differentiate_both_ways_and_again(make):
+    step = make(FLOW, jnp.asarray(0.3))
+
+    def image(theta):
+        return step(gd.Players(theta, jnp.asarray(0.4))).discriminator
+
+    theta, width = jnp.asarray(0.7), 1e-4
+    slope = jax.jit(jax.jacfwd(image))
+    assert float(jax.jit(jax.grad(image))(theta)) == pytest.approx(float(slope(theta)), rel=1e-12)
+    bend = (slope(theta + width) - slope(theta - width)) / (2 * width)
+    assert float(jax.jit(jax.jacfwd(slope))(theta)) == pytest.approx(float(bend), rel=1e-6)
+
+
 def test_unrolling_no_further_than_the_best_answer_is_the_stackelberg_game():
     # V = -x^2/2 + 2xy - y^2/2 with y's answer 2x: the leader sees -x^2/2 + 2x^2 once h = 1 solves the inner problem at once.
     found = gd.stability(gd.Unrolled(gd.games.quadratic(-1.0, 2.0, 1.0), 1, 1.0), ORIGIN)
