@@ -15,6 +15,7 @@ from .analysis._conserved import Conserved, conserved
 from .analysis._cycle import Cycle, cycle
 from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
+from .analysis._family import Family, family
 from .analysis._linear import blocks, linearize
 from .analysis._lyapunov import Lyapunov, lyapunov
 from .analysis._noise import Stationary, diffuse, stationary
@@ -96,6 +97,7 @@ __all__ = [
     "Equilibria",
     "Equilibrium",
     "ExtraGradient",
+    "Family",
     "FieldNorm",
     "FollowTheRidge",
     "Gaussian",
@@ -157,6 +159,7 @@ __all__ = [
     "diffuse",
     "equilibria",
     "equilibrium",
+    "family",
     "games",
     "gradient_penalty",
     "instance_noise",

@@ -25,6 +25,7 @@ from .analysis._conserved import Conserved
 from .analysis._cycle import Cycle
 from .analysis._equilibria import Equilibria
 from .analysis._equilibrium import Equilibrium, Manifold
+from .analysis._family import Family
 from .analysis._lyapunov import Lyapunov
 from .analysis._normal_form import NormalForm
 from .analysis._orbit import PeriodicOrbit
@@ -37,7 +38,7 @@ from .analysis._transient import Transient
 
 _RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)
 _MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov)
-_ORBITS = (Attractor, Basins, PeriodicOrbit, Cycle, Circle, Conserved)
+_ORBITS = (Attractor, Basins, PeriodicOrbit, Cycle, Family, Circle, Conserved)
 TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED, *_ORBITS)}
 OUTCOMES = (
     "successful",

@@ -41,7 +41,16 @@ STRANGERS = ("games", "fields", "maps")
 GUESTS = ("claims", "cli")
 
 # What only some rooms may import.
-INTEGRATING = ("_integrate", "_march", "_crossing", "maps/_return", "analysis/_noise", "analysis/_lyapunov", "analysis/_cycle")
+INTEGRATING = (
+    "_integrate",
+    "_march",
+    "_crossing",
+    "maps/_return",
+    "analysis/_noise",
+    "analysis/_lyapunov",
+    "analysis/_cycle",
+    "analysis/_family",
+)
 RESERVED = {"matplotlib": ("plot", "report"), "diffrax": INTEGRATING, "optax": ("maps",)}
 FORBIDDEN = ("jax._src", "equinox.internal")
 

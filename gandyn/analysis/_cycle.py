@@ -122,48 +122,29 @@ def _flat(shot: Shot) -> tuple[Array, Array, Scalar]:
 
 def _close(
     field: Flat, solver: Solver, guess: Guess, section: Section, segments: int, root_finder: Any, max_steps: int
-) -> tuple[Shot, Bool[Array, ""], Bool[Array, ""]]:
-    """The closed orbit, whether its equations are singular, and whether there is another one beside it.
-
-    Three rounds of shooting, one program: from the guess; with a shorter period, if the orbit goes round more than once; and,
-    where the equations are singular, from beside the orbit.
-    """
+) -> Shot:
+    """The closed orbit: from the guess, and once more with a shorter period if it goes round more than once, in one program."""
     nodes = _along(field, solver, guess.y, guess.period, segments)
     parts = jnp.arange(segments, dtype=nodes.dtype) / segments
 
     def run(start: Array, period: Scalar) -> Shot:
         return shoot(field, solver, start, period, section, root_finder, max_steps)
 
-    def next_round(carry: tuple[Shot, Array, Array], turn: Array) -> tuple[tuple[Shot, Array, Array], None]:
-        best, singular, family = carry
-        starts, matrices, _ = _flat(best)
+    def next_round(best: Shot, turn: Array) -> tuple[Shot, None]:
         times = _shorter(field, best)
-        inner = states_at(field, starts, parts / times, best.period)
-        normal = jax.grad(on_vectors(section, field))(best.nodes[0])
-        flatness, aside = neutral_direction(product(matrices), field(best.nodes[0]), normal)
-        length = 1e-3 * _diameter(starts)
-        shifts = [aside]
-        for i in range(segments - 1):
-            shifts.append(product(best.pieces.matrices[i]) @ shifts[-1])
-        beside = best.nodes + length * jnp.stack(shifts)
-        needs = jnp.stack([guess.found, best.found & (times > 1), best.found & (flatness <= 1e-8)])
-        start = jnp.stack([nodes, inner, beside])[turn]
-        period = jnp.stack([guess.period, best.period / times, best.period])[turn]
-        shot = jax.lax.cond(needs[turn], run, lambda *_: best, start, period)
-        moved = jnp.linalg.norm(shot.nodes[0] - best.nodes[0]) > length / 10
-        last = turn == 2
-        family |= last & needs[2] & shot.found & moved & (_diameter(_flat(shot)[0]) > 100 * length)
-        taken = jax.tree.map(lambda new, old: jnp.where(last | (turn == 1) & ~shot.found, old, new), shot, best)
-        return (taken, singular | last & needs[2], family), None
+        inner = states_at(field, _flat(best)[0], parts / times, best.period)
+        needed = jnp.stack([guess.found, best.found & (times > 1)])[turn]
+        start, period = jnp.stack([nodes, inner])[turn], jnp.stack([guess.period, best.period / times])[turn]
+        shot = jax.lax.cond(needed, run, lambda *_: best, start, period)
+        return jax.tree.map(lambda new, old: jnp.where((turn == 1) & ~shot.found, old, new), shot, best), None
 
     shape = jax.eval_shape(run, nodes, guess.period)
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-    no = jnp.zeros((), bool)
-    return jax.lax.scan(next_round, (nothing, no, no), jnp.arange(3))[0]
+    return jax.lax.scan(next_round, nothing, jnp.arange(2))[0]
 
 
 @eqx.filter_jit
-def _start(flow: AbstractFlow, x: PyTree, section: Section | None, period: Scalar | None, solver: Solver) -> Guess:
+def _start(flow: AbstractFlow, x: PyTree, section: Section | None, period: Scalar, solver: Solver) -> Guess:
     y, unravel = _tree.ravel(x)
     return closest_return(Flat(flow, unravel), solver, y, section, period)
 
@@ -178,13 +159,17 @@ def _cycle(
     segments: int,
     root_finder: Any,
     max_steps: int,
-) -> Cycle:
+) -> tuple[Cycle, PyTree, Bool[Array, ""]]:
+    """The cycle, a state beside it, and whether the equations are singular there, so that the orbit may be one of a family."""
     field = Flat(flow, _tree.ravel(x)[1])
     surface = across(field, guess.y) if section is None else section
-    shot, singular, family = _close(field, solver, guess, surface, segments, root_finder, max_steps)
+    shot = _close(field, solver, guess, surface, segments, root_finder, max_steps)
     starts, matrices, divergence = _flat(shot)
     velocity = field(shot.nodes[0])
     logs, errors, trivial = floquet(matrices, divergence, velocity, solver.rtol)
+    normal = jax.grad(on_vectors(surface, field))(shot.nodes[0])
+    flatness, aside = neutral_direction(product(matrices), velocity, normal)
+    beside = field.unravel(shot.nodes[0] + 1e-3 * _diameter(starts) * aside)
     small = _diameter(starts) <= 1e-7 * (1 + jnp.linalg.norm(starts[0]))
     result = worst(
         (~(guess.period > 0) & guess.found, RESULTS.no_period),
@@ -200,19 +185,13 @@ def _cycle(
     states = jnp.concatenate([starts, starts[:1]])
     ts = shot.period * jnp.linspace(0.0, 1.0, states.shape[0], dtype=states.dtype)
     stats = {"newton": shot.steps, "steps": jnp.sum(shot.pieces.steps)}
-    return Cycle(
-        shown(shot.period),
-        shown(ts),
-        jax.vmap(field.unravel)(shown(states)),
-        shown(logs / shot.period),
-        shown(errors),
-        shown(trivial),
-        shown(divergence),
-        ~(singular & family),
-        shown(shot.gap),
-        result,
-        stats,
+    exponents, xs = shown(logs / shot.period), jax.vmap(field.unravel)(shown(states))
+    errors, trivial, divergence = shown(errors), shown(trivial), shown(divergence)
+    alone = jnp.ones((), bool)
+    found = Cycle(
+        shown(shot.period), shown(ts), xs, exponents, errors, trivial, divergence, alone, shown(shot.gap), result, stats
     )
+    return found, beside, ~failed & (flatness <= 1e-8)
 
 
 def cycle(
@@ -234,7 +213,7 @@ def cycle(
     section; the derivatives come from the variational equation along the orbit, saltation at switches included. The guess may
     be rough, or any state of a trajectory: the orbit is followed through it, and shooting starts where it comes back closest to
     itself. Around a centre the result is the closed orbit through the guess, and `isolated` is false: the equations are
-    singular there, and another closed orbit was found beside it.
+    singular there, and an orbit beside it closes as well.
 
     Args:
         flow: The flow or game.
@@ -263,9 +242,13 @@ def cycle(
         raise ValueError(f"A cycle needs two coordinates and a segment; got {_tree.size(x)} and segments={segments}.")
     chosen = None if section is None else prepare_section(flow, x, section)
     dtype = _tree.ravel(x)[0].dtype
-    wanted = None if period is None else _tree.real(period).astype(dtype)
+    wanted = jnp.asarray(jnp.nan if period is None else period, dtype)
     settings = _march.settings(x, solver, rtol, rtol)
     start = _start(flow, x, chosen, wanted, settings)
-    found = _cycle(flow, x, start, chosen, settings, segments, root_finder or finder(settings), max_steps)
+    found, beside, singular = _cycle(flow, x, start, chosen, settings, segments, root_finder or finder(settings), max_steps)
+    if not _tree.concrete(singular) or singular:
+        # A zero of the linearised equations alone shows nothing: a neighbour that closes by itself does.
+        gap = _start(flow, beside, chosen, found.period, settings).gap
+        found = eqx.tree_at(lambda c: c.isolated, found, ~(singular & (gap <= 1e-9)))
     check(found.result, throw, "cycle: ")
     return found

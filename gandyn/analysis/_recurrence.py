@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Scalar
+from jaxtyping import Array, Bool, Float, Scalar
 
 from .. import _march
 from .._crossing import search
@@ -17,34 +17,40 @@ MAX_TIME = 1e3
 
 
 class Guess(NamedTuple):
-    """Where to start shooting: a state and a period, whether there are such, and how the search for them ended."""
+    """Where to start shooting: a state and a period, how nearly the orbit closes there, if at all, and how the search ended.
+
+    The gap is relative to the way that the orbit goes in between.
+    """
 
     y: Float[Array, " n"]
     period: Scalar
-    found: Array
+    gap: Scalar
+    found: Bool[Array, ""]
     code: Array
 
 
-def _closest(states: Array, times: Array, speeds: Array, period: Scalar | None) -> tuple[Array, Array, Array]:
-    """Which two returns differ least, relative to the way between them; the fewest and earliest where several are alike."""
+def _closest(states: Array, times: Array, speeds: Array, period: Scalar) -> tuple[Array, Array, Scalar]:
+    """Which two returns differ least, and by how much; the fewest turns apart and the earliest where several are alike."""
     count = times.size
     span = times[None, :] - times[:, None]
     way = speeds[:, None] * jnp.abs(span)
-    distance = jnp.linalg.norm(states[None] - states[:, None], axis=-1) / jnp.where(way > 0, way, jnp.nan)
+    gaps = jnp.linalg.norm(states[None] - states[:, None], axis=-1) / jnp.where(way > 0, way, jnp.nan)
     turns = jnp.arange(count)[None, :] - jnp.arange(count)[:, None]
-    fits = jnp.isfinite(distance) & (turns > 0)
-    if period is not None:
-        fits &= jnp.abs(span - period) < 0.3 * period
-    distance = jnp.where(fits, distance, jnp.inf)
-    alike = distance <= 10 * jnp.min(distance) + 1e-9
-    alike &= turns == jnp.min(jnp.where(alike & fits, turns, count))
+    near = jnp.isnan(period) | (jnp.abs(span - period) < 0.3 * period)
+    gaps = jnp.where(jnp.isfinite(gaps) & (turns > 0) & near, gaps, jnp.inf)
+    alike = jnp.isfinite(gaps) & (gaps <= 10 * jnp.min(gaps) + 1e-9)
+    alike &= turns == jnp.min(jnp.where(alike, turns, count))
     index = jnp.argmax(alike.reshape(-1))
-    return index // count, index % count, jnp.any(fits)
+    i, j = index // count, index % count
+    return i, j, gaps[i, j]
 
 
-def closest_return(field: Flat, solver: Solver, y: Array, section: Section | None, period: Scalar | None) -> Guess:
-    """The closest return of the orbit to itself; where the section is left behind, of a later part of it."""
-    limit = jnp.full((), MAX_TIME, y.dtype)
+def closest_return(field: Flat, solver: Solver, y: Float[Array, " n"], section: Section | None, period: Scalar) -> Guess:
+    """The closest return of the orbit to itself; where the section is left behind, of a later part of it.
+
+    With a `period` that is not NaN, the closest after about that time, and the state itself where there is none.
+    """
+    limit, given = jnp.full((), MAX_TIME, y.dtype), ~jnp.isnan(period)
 
     def attempt(carry: tuple[Guess, Array, Array]) -> tuple[Guess, Array, Array]:
         _, start, tries = carry
@@ -55,20 +61,21 @@ def closest_return(field: Flat, solver: Solver, y: Array, section: Section | Non
         times = jnp.concatenate([jnp.where(on, 0.0, jnp.nan)[None], times])
         states = jnp.concatenate([start[None], states])
         speeds = jnp.linalg.norm(jax.vmap(field)(states), axis=1)
-        i, j, found = _closest(states, times, speeds, period)
-        return Guess(states[i], times[j] - times[i], found, end.code), end.y, tries + 1
+        i, j, gap = _closest(states, times, speeds, period)
+        return Guess(states[i], times[j] - times[i], gap, jnp.isfinite(gap), end.code), end.y, tries + 1
 
     def again(carry: tuple[Guess, Array, Array]) -> Array:
         guess, start, tries = carry
-        return ~guess.found & (tries < (2 if period is None else 1)) & jnp.all(jnp.isfinite(start))
+        return ~guess.found & (tries < jnp.where(given, 1, 2)) & jnp.all(jnp.isfinite(start))
 
-    nothing = Guess(y, jnp.zeros((), y.dtype), jnp.zeros((), bool), jnp.full((), _march.BROKEN))
-    guess = jax.lax.while_loop(again, attempt, (nothing, y, jnp.zeros((), int)))[0]
-    if period is None:
-        return guess
-    resting = guess.code == _march.AT_REST
-    return Guess(
-        jnp.where(guess.found, guess.y, y), jnp.where(guess.found, guess.period, period), guess.found | ~resting, guess.code
+    zero, no = jnp.zeros((), y.dtype), jnp.zeros((), bool)
+    nothing = Guess(y, zero, zero + jnp.inf, no, jnp.full((), _march.BROKEN))
+    found = jax.lax.while_loop(again, attempt, (nothing, y, jnp.zeros((), int)))[0]
+    itself = ~found.found & given
+    return found._replace(
+        y=jnp.where(itself, y, found.y),
+        period=jnp.where(itself, period, found.period),
+        found=found.found | itself & (found.code != _march.AT_REST),
     )
 
 
