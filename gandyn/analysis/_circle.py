@@ -11,7 +11,7 @@ from .._evolve import prepare
 from .._results import RESULTS, check, first, worst
 from .._system import AbstractMap
 from ._equilibrium import equilibrium
-from ._lyapunov import frame
+from ._lyapunov import frame, orthonormal
 
 ATTRACTING, NEUTRAL, REPELLING, UNDECIDED = "attracting", "neutral", "repelling", "undecided"
 
@@ -89,9 +89,9 @@ def _orbit(system: AbstractMap, x: PyTree, q: Array, transient: int, steps: int)
         y, vectors = carry
         vector, unravel = _tree.ravel(y)
         push = jax.linearize(lambda v: _tree.ravel(system(unravel(v)))[0], vector)[1]
-        vectors, r = jnp.linalg.qr(jax.vmap(push, 1, 1)(vectors))
+        vectors, sizes = orthonormal(jax.vmap(push, 1, 1)(vectors))
         place = _tree.ravel(system.point(y))[0]
-        return (system(y), vectors), (place, jnp.log(jnp.abs(jnp.diagonal(r))))
+        return (system(y), vectors), (place, jnp.log(sizes))
 
     start = jax.lax.scan(lambda carry, _: (step(carry, None)[0], None), (x, q), length=transient)[0]
     (end, _), (places, logs) = jax.lax.scan(step, start, length=steps)

@@ -162,12 +162,14 @@ def follow_map(orbit: Orbit, x: PyTree, budget: int) -> tuple[dict, PyTree]:
         if int(seen.code) == _march.DIVERGED or not np.all(np.isfinite(ys)):
             return orbit.ends(_fate.DIVERGENCE, "the orbit runs away", residual=float(np.linalg.norm(ys[-1]))), seen.end
         x = seen.end
+        # Neighbours have the clocks that the orbit has now.
+        orbit.unravel = _tree.ravel(x)[1]
         rest = _fate.nearest_rest(orbit, x)
         ended = _fate.rests(orbit, rest, ys) if rest else None
         if ended is None:
             returns = _iterates(orbit, ys, every)
             ended, jump = _returning(orbit, rest, returns, ys)
-            x = orbit.state(jump) if jump is not None and not _tree.split(x)[1] else x
+            x = orbit.state(jump) if jump is not None else x
         if ended is None and _follow.unsteadiness(ys) < 1e-6:
             ended = _on_circle(orbit, x, every, rest)
         if ended:
@@ -194,7 +196,7 @@ def _on_circle(orbit: Orbit, x: PyTree, every: int, rest: Rest | None) -> dict |
     """An invariant circle or a centre, by weighted averages."""
     if orbit.start.size < 2:
         return None
-    steps = 20_000 if every <= 16 else 200_000
+    steps = 2**13 if every <= 4 else 2**16
     circle = invariant_circle(orbit.system, x, steps=steps, transient=0, throw=False)  # pyright: ignore[reportArgumentType]
     if not bool(circle.result == RESULTS.successful):
         return None

@@ -7,6 +7,8 @@ from jax import Array
 
 import gandyn as gd
 
+TRACES = []
+
 
 class Wells(gd.AbstractFlow):
     """A damped ball in two wells, x'' = x - x^3 - c x'."""
@@ -14,6 +16,7 @@ class Wells(gd.AbstractFlow):
     c: Array
 
     def __call__(self, x):
+        TRACES.append(1)
         return jnp.stack([x[1], x[0] - x[0] ** 3 - self.c * x[1]])
 
 
@@ -58,6 +61,14 @@ def test_labels_agree_with_single_orbits(wells):
         found = gd.attractor(Wells(jnp.asarray(0.2)), jnp.array([values[i], values[j]]))
         assert found.kind == "equilibrium"
         np.testing.assert_allclose(found.state, ENDS[int(wells.labels[i, j])], atol=1e-5)
+
+
+def test_another_value_or_start_compiles_nothing(wells):
+    gd.attractor(Wells(jnp.asarray(0.2)), jnp.array([0.3, 0.4]))
+    TRACES.clear()
+    assert gd.attractor(Wells(jnp.asarray(0.25)), jnp.array([-0.3, 0.9])).kind == "equilibrium"
+    gd.basins(Wells(jnp.asarray(0.25)), (BOX[0] - 1, BOX[1]), (24, 24), ENDS)
+    assert not TRACES
 
 
 def test_attractors_are_found(wells):
