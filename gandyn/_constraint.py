@@ -29,6 +29,16 @@ class AbstractConstraint(eqx.Module):
         """Positive inside, zero on the boundary, one entry per inequality."""
 
 
+def check_constraint(value: Any, name: str) -> None:
+    """Refuse what is no constraint.
+
+    Raises:
+        ValueError: It is not an `AbstractConstraint`.
+    """
+    if not isinstance(value, AbstractConstraint):
+        raise ValueError(f"{name} needs a constraint, such as gd.Box(-1.0, 1.0); got {type(value).__name__}.")
+
+
 def check_projection(constraint: AbstractConstraint, x: PyTree) -> None:
     """Refuse a constraint whose projection moves its own image, at a concrete state and at some around it.
 

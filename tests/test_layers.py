@@ -41,16 +41,8 @@ STRANGERS = ("games", "fields", "maps")
 GUESTS = ("claims", "cli")
 
 # What only some rooms may import.
-INTEGRATING = (
-    "_integrate",
-    "_march",
-    "_crossing",
-    "maps/_return",
-    "analysis/_noise",
-    "analysis/_lyapunov",
-    "analysis/_cycle",
-    "analysis/_family",
-)
+ANALYSES = tuple(f"analysis/{name}" for name in ("_noise", "_lyapunov", "_cycle", "_family"))
+INTEGRATING = ("_integrate", "_march", "_crossing", "maps/_return", *ANALYSES)
 RESERVED = {"matplotlib": ("plot", "report"), "diffrax": INTEGRATING, "optax": ("maps",)}
 FORBIDDEN = ("jax._src", "equinox.internal")
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from .._constraint import AbstractConstraint
+from .._constraint import AbstractConstraint, check_constraint
 from .._system import AbstractFlow
 
 
@@ -22,10 +22,7 @@ class Constrained(AbstractFlow):
     constraint: AbstractConstraint
 
     def __check_init__(self):
-        if not isinstance(self.constraint, AbstractConstraint):
-            raise ValueError(
-                f"Constrained needs a constraint, such as gd.Box(-1.0, 1.0); got {type(self.constraint).__name__}."
-            )
+        check_constraint(self.constraint, "Constrained")
 
     def __call__(self, x: PyTree) -> PyTree:
         """The velocity that does not leave the set."""

@@ -32,7 +32,7 @@ class Unrolled(AbstractGame):
     h: Scalar = eqx.field(converter=_tree.real)
 
     def __check_init__(self):
-        if self.steps < 1:
+        if not isinstance(self.steps, (int, np.integer)) or self.steps < 1:
             raise ValueError(f"Unrolled: at least one step is foreseen; got {self.steps}. For none use the game itself.")
         if _tree.concrete(self.h) and not 0 < np.asarray(self.h) < np.inf:
             raise ValueError(f"Unrolled: the step size must be positive and finite; got {self.h}.")

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
 from .._system import AbstractFlow, AbstractMap, AbstractSystem
-from ._step import advance, check_step, steps
+from ._step import advance, check_step, steps, whole
 from ._wrap import AbstractWrapper
 
 
@@ -96,11 +96,11 @@ class Lookahead(AbstractWrapper):
     """
 
     map: AbstractMap
-    steps: int = eqx.field(static=True)
+    steps: int = eqx.field(static=True, converter=whole)
     alpha: Scalar = eqx.field(converter=_tree.real, default=0.5)
 
     def __check_init__(self):
-        if self.steps < 1:
+        if not isinstance(self.steps, int) or self.steps < 1:
             raise ValueError(f"Lookahead: at least one inner step is needed; got {self.steps}.")
 
     def __call__(self, x: PyTree) -> PyTree:

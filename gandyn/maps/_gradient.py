@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree
 
 from .. import _tree
 from .._system import AbstractFlow, AbstractMap, AbstractSystem
-from ._step import advance, advance_player, check_step, steps
+from ._step import advance, advance_player, check_step, steps, turns, whole
 
 
 class SimGD(AbstractMap):
@@ -53,6 +53,10 @@ class _PlayerStep(AbstractMap):
         return _tree.with_players(x, moved)
 
 
+def _counts(values: Any) -> tuple[Any, ...] | None:
+    return None if values is None else tuple(map(whole, values))
+
+
 class AltGD(AbstractMap):
     r"""Alternating gradient descent: one player after another, each seeing the steps made before its own.
 
@@ -68,8 +72,8 @@ class AltGD(AbstractMap):
 
     flow: AbstractFlow
     h: PyTree[Float[Array, ""]] = eqx.field(converter=steps)
-    order: tuple[Any, ...] | None = eqx.field(static=True, default=None)
-    steps: tuple[int, ...] | None = eqx.field(static=True, default=None)
+    order: tuple[Any, ...] | None = eqx.field(static=True, default=None, converter=turns)
+    steps: tuple[int, ...] | None = eqx.field(static=True, default=None, converter=_counts)
 
     def __check_init__(self):
         check_step(self.h, "AltGD")

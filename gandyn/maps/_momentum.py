@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
 from .._system import AbstractFlow, AbstractMap
-from ._step import advance_player, check_step, steps
+from ._step import advance_player, check_step, steps, turns
 
 
 class Moving(NamedTuple):
@@ -37,7 +37,7 @@ class Momentum(AbstractMap):
     h: PyTree[Float[Array, ""]] = eqx.field(converter=steps)
     beta: Scalar = eqx.field(converter=_tree.real)
     nesterov: bool = eqx.field(static=True, default=False)
-    order: tuple[Any, ...] | None = eqx.field(static=True, default=None)
+    order: tuple[Any, ...] | None = eqx.field(static=True, default=None, converter=turns)
 
     def __check_init__(self):
         check_step(self.h, "Momentum")

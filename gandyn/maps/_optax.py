@@ -14,6 +14,7 @@ from .. import _tree
 from .._results import RESULTS, worst
 from .._system import AbstractFlow, AbstractMap
 from ._scheduled import BEFORE_THE_LAST
+from ._step import turns
 
 OPTIMISERS = {"sgd": optax.sgd, "adam": optax.adam, "rmsprop": optax.rmsprop}
 """What the command line knows by name."""
@@ -35,12 +36,14 @@ class Rule(eqx.Module):
     settings: tuple[tuple[str, Any], ...] = eqx.field(static=True)
 
     def __init__(self, factory: Callable, **numbers: Any):
-        def is_number(value: Any) -> bool:
-            return isinstance(value, float | jax.Array | np.ndarray | np.generic | eqx.Module)
+        def is_number(name: str, value: Any) -> bool:
+            # Other integers are counts, which say how much memory there is.
+            kinds = float | jax.Array | np.ndarray | np.generic | eqx.Module
+            return isinstance(value, kinds) or (name == "learning_rate" and isinstance(value, int))
 
         self.factory = factory
-        self.numbers = {name: jax.tree.map(_tree.real, value) for name, value in numbers.items() if is_number(value)}
-        self.settings = tuple((name, value) for name, value in numbers.items() if not is_number(value))
+        self.numbers = {name: jax.tree.map(_tree.real, value) for name, value in numbers.items() if is_number(name, value)}
+        self.settings = tuple((name, value) for name, value in numbers.items() if not is_number(name, value))
         try:
             self.build()
         except TypeError as error:
@@ -152,7 +155,7 @@ class Optax(AbstractMap):
 
     def __init__(self, flow: AbstractFlow, factory: Any, *, order: tuple[Any, ...] | None = None, **numbers: Any):
         self.flow = flow
-        self.order = order
+        self.order = turns(order)
         if isinstance(factory, Rule) or (isinstance(factory, tuple) and all(isinstance(rule, Rule) for rule in factory)):
             if numbers:
                 raise ValueError(f"Optax: {sorted(numbers)} belong inside the rules: gd.Rule(optax.adam, learning_rate=1e-3).")
@@ -160,7 +163,10 @@ class Optax(AbstractMap):
         elif callable(factory):
             self.rules = Rule(factory, **numbers)
         else:
-            raise ValueError(f"Optax takes a factory such as optax.adam, or one gd.Rule per player; got {factory!r}.")
+            raise ValueError(
+                "Optax takes a factory and its numbers, gd.Optax(flow, optax.adam, learning_rate=1e-3), or one gd.Rule per "
+                f"player; got {factory!r}."
+            )
 
     def _rule(self, i: int, count: int) -> optax.GradientTransformation:
         if isinstance(self.rules, Rule):

@@ -13,11 +13,28 @@ from .._system import AbstractFlow, AbstractMap, AbstractSystem
 from ._step import check_step
 
 
-class Tableau(eqx.Module):
-    """An explicit Butcher tableau: the strictly lower rows of A, and the weights b."""
+def _weights(row: Any) -> tuple[float, ...]:
+    return tuple(map(float, row))
 
-    a: tuple[tuple[float, ...], ...] = eqx.field(static=True)
-    b: tuple[float, ...] = eqx.field(static=True)
+
+class Tableau(eqx.Module):
+    """An explicit Butcher tableau: the strictly lower rows of A, and the weights b.
+
+    Raises:
+        ValueError: Rows that do not grow by one entry each, or weights that are not one per stage or do not add up to one.
+    """
+
+    a: tuple[tuple[float, ...], ...] = eqx.field(static=True, converter=lambda rows: tuple(map(_weights, rows)))
+    b: tuple[float, ...] = eqx.field(static=True, converter=_weights)
+
+    def __check_init__(self):
+        if [len(row) for row in self.a] != list(range(1, len(self.b))):
+            raise ValueError(
+                f"Tableau: a method with {len(self.b)} weights has rows of 1 to {len(self.b) - 1} entries; got {self.a}."
+            )
+        # A method that is off by less than this is of order one for every purpose.
+        if abs(sum(self.b) - 1) > 1e-9:
+            raise ValueError(f"Tableau: the weights must add up to one; got {self.b}.")
 
 
 EULER = Tableau((), (1.0,))
@@ -30,11 +47,15 @@ def _tableau(value: Any) -> Tableau:
     """A tableau of ours, or that of an explicit diffrax solver or tableau."""
     if isinstance(value, Tableau):
         return value
+    if (type(value).__module__.partition(".")[0], type(value).__name__) == ("diffrax", "Euler"):
+        return EULER  # The one explicit solver of diffrax that brings no tableau.
     other = getattr(value, "tableau", value)
     if not hasattr(other, "a_lower") or getattr(other, "implicit", False):
-        raise ValueError(f"RungeKutta takes an explicit tableau or diffrax solver, such as gd.RK4; got {value!r}.")
-    rows = tuple(tuple(float(entry) for entry in row) for row in other.a_lower)
-    return Tableau(rows, tuple(float(weight) for weight in np.asarray(other.b_sol)))
+        raise ValueError(
+            "RungeKutta takes an explicit tableau or an explicit diffrax solver, such as gd.RK4 or diffrax.Dopri5(); "
+            f"got {value!r}. Implicit steps are gd.Implicit."
+        )
+    return Tableau(other.a_lower, np.asarray(other.b_sol))
 
 
 class RungeKutta(AbstractMap):

@@ -1,5 +1,7 @@
 """Step sizes: one for all players, or one each."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,16 @@ def check_step(h: PyTree, name: str) -> None:
             raise ValueError(f"{name}: a step size is a scalar, one for all or one per player; got shape {jnp.shape(value)}.")
         if _tree.concrete(value) and not 0 < np.asarray(value) < np.inf:
             raise ValueError(f"{name}: step sizes must be positive and finite; got {value}.")
+
+
+def whole(count: Any) -> Any:
+    """A count as it is, but a Python integer for one of NumPy: the converter of every static count."""
+    return int(count) if isinstance(count, np.integer) else count
+
+
+def turns(order: Any) -> tuple[Any, ...] | None:
+    """An order of players as a tuple: the converter of every field `order`."""
+    return None if order is None else tuple(order)
 
 
 def steps(h: PyTree) -> PyTree:

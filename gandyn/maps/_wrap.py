@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
-from .._constraint import AbstractConstraint
+from .._constraint import AbstractConstraint, check_constraint
 from .._results import RESULTS
 from .._system import AbstractMap
+from ._step import whole
 
 
 class AbstractWrapper(AbstractMap):
@@ -64,10 +65,10 @@ class Iterated(AbstractWrapper):
     """
 
     map: AbstractMap
-    times: int = eqx.field(static=True)
+    times: int = eqx.field(static=True, converter=whole)
 
     def __check_init__(self):
-        if self.times < 1:
+        if not isinstance(self.times, int) or self.times < 1:
             raise ValueError(f"Iterated: a map is applied at least once; got {self.times}.")
 
     def __call__(self, x: PyTree) -> PyTree:
@@ -97,6 +98,9 @@ class Projected(AbstractWrapper):
 
     map: AbstractMap
     constraint: AbstractConstraint
+
+    def __check_init__(self):
+        check_constraint(self.constraint, "Projected")
 
     def init(self, point: PyTree) -> PyTree:
         """That of the map, projected."""

@@ -1,3 +1,4 @@
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -169,14 +170,36 @@ def test_maps_pass_on_the_kinks_of_a_flow(step):
         (lambda: gd.Optax(FLOW, optax.sgd, learning=0.1), "does not take"),
         (lambda: gd.Optax(FLOW, 3), "factory"),
         (lambda: gd.Optax(FLOW, gd.Rule(optax.sgd, learning_rate=0.1), b1=0.5), "inside the rules"),
+        (lambda: gd.Optax(FLOW, optax.sgd(0.1)), "a factory and its numbers"),
         (lambda: gd.RungeKutta(FLOW, 0.1, "rk4"), "explicit tableau"),
+        (lambda: gd.RungeKutta(FLOW, 0.1, diffrax.Kvaerno3()), "Implicit steps are gd.Implicit"),
+        (lambda: gd.Tableau(((0.5,),), (1.0,)), "rows of 1 to 0 entries"),
+        (lambda: gd.Tableau(((0.5, 0.5), (1.0,)), (0.0, 0.0, 1.0)), "rows of 1 to 2 entries"),
+        (lambda: gd.Tableau(((0.5,),), (0.5, 1.0)), "add up to one"),
+        (lambda: gd.Projected(gd.SimGD(FLOW, 0.1), lambda x: x), "Projected needs a constraint"),
+        (lambda: gd.Lookahead(gd.SimGD(FLOW, 0.1), 2.5), "at least one inner step"),
+        (lambda: gd.Iterated(gd.SimGD(FLOW, 0.1), 2.5), "at least once"),
+        (lambda: gd.Unrolled(FLOW, 2.5, 0.1), "at least one step"),
         (lambda: gd.Minibatch(lambda s: s.flow.real, 0), "at least one point"),
         (lambda: gd.AltGD(FLOW, 0.1, steps=(0, 1)), "at least one step"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_methods_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_settings_are_taken_as_people_write_them():
+    assert gd.RungeKutta(FLOW, 0.1, diffrax.Euler()).tableau == gd.EULER
+    assert gd.Tableau([[0.5]], np.array([0, 1])) == gd.MIDPOINT
+    assert float(gd.Optax(FLOW, optax.sgd, learning_rate=1).step_size()) == 1.0
+    # Lists, and counts from NumPy, are no other algorithm and compile nothing anew.
+    order, plain = ["discriminator", "generator"], gd.AltGD(FLOW, 0.1, ("discriminator", "generator"), (1, 2))
+    assert jax.tree.structure(gd.AltGD(FLOW, 0.1, order, [1, np.int64(2)])) == jax.tree.structure(plain)
+    assert gd.Momentum(FLOW, 0.1, 0.5, order=order).order == gd.Optax(FLOW, optax.sgd, order=order, learning_rate=1).order
+    assert gd.Lookahead(plain, np.int64(2)).steps == gd.Iterated(plain, np.int64(2)).times == 2
 
 
 SGD, ADAM = (gd.Optax(FLOW, factory, learning_rate=0.1) for factory in (optax.sgd, optax.adam))
