@@ -53,16 +53,7 @@ def results():
         "Basins": gd.Basins(jnp.array([0, -2]), three, ("chaos",), three, jnp.ones((3, 2)), three[0], good),
         "Crossings": gd.Crossings(three, gd.Players(three, three), three, three, three[0], gd.Players(*three[:2]), good, {}),
         "Cycle": gd.Cycle(
-            three[0],
-            three,
-            gd.Players(three, three),
-            three[:1] * 1j,
-            three[:1],
-            *three,
-            three[0] > 0,
-            three[2],
-            good,
-            {"steps": 3},
+            three[0], three, gd.Players(three, three), three * 1j, three, *three[:2], three[0] > 0, three[2], good, {"steps": 3}
         ),
         "Family": gd.Family(three, three, gd.Players(three, three), good),
         "PeriodicOrbit": gd.PeriodicOrbit(three, 3, three[0], spectrum, good),
