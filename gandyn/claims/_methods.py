@@ -106,22 +106,40 @@ BM11 = Claim(
 
 
 def _classified(a: float, b: float, c: float) -> dict[str, Any]:
-    return {"eigenvalues": np.linalg.eigvals([[-a, -c], [c, -b]]).astype(complex), "verdict": verdict(a + b > 0 < a * b + c**2)}
+    return {
+        "eigenvalues": np.linalg.eigvals([[-a, -c], [c, -b]]).astype(complex),
+        "verdict": verdict(a + b > 0 < a * b + c**2),
+        "Nash equilibrium": a > 0 < b,
+        "local minimax point": b > 0 < a + c**2 / b,
+    }
 
 
 def _classified_computed(a: float, b: float, c: float) -> dict[str, Any]:
-    s = gd.stability(gd.games.quadratic(a, c, b), ORIGIN)
-    return {"eigenvalues": s.eigenvalues, "verdict": s.verdict}
+    game = gd.games.quadratic(a, c, b)
+    s, parts = gd.stability(game, ORIGIN), gd.blocks(game, ORIGIN)
+    own, across, back, other = (float(parts[row, column].item()) for row in ALTERNATING for column in ALTERNATING)
+    return {
+        "eigenvalues": s.eigenvalues,
+        "verdict": s.verdict,
+        "Nash equilibrium": own < 0 > other,
+        "local minimax point": other < 0 > own - across / other * back,
+    }
 
 
 BM12 = Claim(
     "BM12",
     JIN,
-    "Simultaneous descent on a quadratic game is stable exactly for positive trace condition and determinant",
-    r"J = \begin{pmatrix} -a & -c \\ c & -b \end{pmatrix}: \quad a + b > 0 \text{ and } ab + c^2 > 0",
+    "Nash, local minimax and stable points of a quadratic game are three different things",
+    r"J = \begin{pmatrix} -a & -c \\ c & -b \end{pmatrix}: \quad \text{Nash } a, b > 0; \quad "
+    r"\text{minimax } b > 0,\ a + \tfrac{c^2}b > 0; \quad \text{stable } a + b > 0,\ ab + c^2 > 0",
     _classified,
     _classified_computed,
-    ({"a": -1.0, "b": 2.0, "c": 1.0}, {"a": -1.0, "b": 2.0, "c": 2.0}, {"a": -2.0, "b": 1.0, "c": 3.0}),
+    (
+        {"a": -1.0, "b": 2.0, "c": 1.0},
+        {"a": -1.0, "b": 2.0, "c": 2.0},
+        {"a": -2.0, "b": 1.0, "c": 3.0},
+        {"a": 2.0, "b": -1.0, "c": 2.0},
+    ),
     lambda rng: dict(zip("abc", map(float, rng.uniform(0.3, 2.0, 3)), strict=True)),
 )
 

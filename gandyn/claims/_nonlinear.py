@@ -178,6 +178,48 @@ BM18 = Claim(
 )
 
 
+def _clipped_flow(c: float, inner: float, outer: float) -> dict[str, Any]:
+    return {
+        "inside, after a turn": np.array([inner, 0.0]),
+        "where the bound is met": np.array([np.sqrt(outer**2 - c**2), c]),
+        "where it is left": np.array([0.0, c]),
+        "a turn later": np.array([0.0, c]),
+    }
+
+
+def _clipped_flow_computed(c: float, inner: float, outer: float) -> dict[str, Any]:
+    flow = gd.Constrained(gd.games.dirac(gd.objectives.wasserstein), gd.Box(-c, c, _discriminator))
+    met = np.arcsin(c / outer)
+    left = met + np.sqrt(outer**2 - c**2) / c
+    turn = theirs(gd.integrate(flow, ours(inner, 0.0), np.array([0.0, 2 * np.pi])).final)
+    states = theirs(gd.integrate(flow, ours(outer, 0.0), np.array([0.0, met, left, left + 2 * np.pi])).xs)
+    # Where the orbit meets the bound and leaves it the solver is of first order in its last step, which its tolerance bounds.
+    met_at, left_at, later = (Measured(states[:, i], 1e-9) for i in (1, 2, 3))
+    return {
+        "inside, after a turn": Measured(turn, 1e-9),
+        "where the bound is met": met_at,
+        "where it is left": left_at,
+        "a turn later": later,
+    }
+
+
+MD13 = Claim(
+    "MD13",
+    MESCHEDER,
+    "The flow of the WGAN with clipping: a centre inside, and every orbit from outside joins the circle that touches the bound",
+    r"r \le c: \text{ closed, of period } 2\pi; \quad r > c: \text{ the bound is met at } \theta = \sqrt{r^2 - c^2}, "
+    r"\text{ left after } \sqrt{r^2 - c^2}/c \text{ at } (0, c)",
+    _clipped_flow,
+    _clipped_flow_computed,
+    ({"c": 0.3, "inner": 0.2, "outer": 1.0},),
+    lambda rng: {
+        "c": float(rng.uniform(0.3, 0.6)),
+        "inner": float(rng.uniform(0.05, 0.25)),
+        "outer": float(rng.uniform(0.7, 1.2)),
+    },
+)
+
+
 def _clipped_descent(h: float, c: float, alternating: bool) -> dict[str, Any]:
     theta, psi = 1.0, 1.0
     for _ in range(500):
@@ -205,4 +247,4 @@ MDF_WGAN = Claim(
     published=({"end": np.array([-0.0656407821938, 1.0])}, {"end": np.array([0.979076297291, 0.300381519779])}),
 )
 
-CLAIMS = (MD09, MD10, MD19, MD25, BM18, MDF_WGAN)
+CLAIMS = (MD09, MD10, MD19, MD25, MD13, BM18, MDF_WGAN)
