@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from .. import _tree
 from .._evolve import prepare
+from .._results import message
 from .._system import AbstractFlow, AbstractMap
 from ._predict import linear_part, visible
 from ._stability import FAILED, STABLE, UNSTABLE, VERDICTS, Stability, _stability, stability
@@ -32,7 +33,7 @@ class Comparison(eqx.Module):
     map's point count.
 
     `times` is the flow's time that one application takes, `evaluations` how many gradients of all players it costs.
-    `scanned` and `scanned_growth` are the growth over the bracket.
+    `scanned` and `scanned_growth` are the growth over the bracket. `reasons` say why a row has no verdict.
     """
 
     names: tuple[str, ...] = eqx.field(static=True)
@@ -49,6 +50,7 @@ class Comparison(eqx.Module):
     bracket: tuple[float, float] = eqx.field(static=True)
     scanned: Float[Array, " s"]
     scanned_growth: Float[Array, "n s"]
+    reasons: tuple[str, ...] = eqx.field(static=True)
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -107,7 +109,9 @@ class Comparison(eqx.Module):
             for name, row in zip(self.names, found, strict=True)
         ]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+        lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines += [f"{name}: {reason}" for name, reason in zip(self.names, self.reasons, strict=True) if reason]
+        return "\n".join(lines)
 
 
 @dataclass
@@ -122,6 +126,7 @@ class _Row:
     best_growth: float = np.nan
     time: float = np.nan
     evaluations: float = np.nan
+    reason: str = ""
     scan: np.ndarray = dataclasses.field(default_factory=lambda: np.full(SAMPLES, np.nan))
 
 
@@ -129,7 +134,7 @@ class _Row:
 def _spectra(step: AbstractMap, moved: Moved, x: PyTree, hidden: Array | None, values: Array) -> Stability:
     def at(value: Array) -> Stability:
         there = move(step, moved, value)
-        return _stability(there, there.settle(there.init(x)), hidden)
+        return _stability(there, there.settle(there.init(x)), hidden, still=False)
 
     return jax.vmap(at)(values)
 
@@ -196,6 +201,9 @@ def _row(step: AbstractMap, x: PyTree, bracket: tuple[float, float]) -> _Row:
     now, values = spectra_at(np.full(SAMPLES, size)), samples(*bracket)
     found = spectra_at(values)
     row = _Row(float(now.growth[0]), float(now.rotation[0]), int(now.code[0]), size, scan=np.asarray(found.growth))
+    row.reason = message(jax.tree.map(lambda leaf: leaf[0], now.result))
+    if np.isnan(row.growth):
+        row.rotation = np.nan
     row.time, row.evaluations = float(step.time()), step.evaluations()
     row.best, row.best_growth = _best(spectra_at, found, values)
     crossings = find_crossings(lambda v: np.array(spectra_at(v).code), *bracket, _tree.eps(x))
@@ -277,4 +285,5 @@ def compare(
         bracket=(low, high),
         scanned=_tree.real(samples(low, high)),
         scanned_growth=column("scan"),
+        reasons=tuple(row.reason for row in rows),
     )

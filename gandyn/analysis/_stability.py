@@ -192,7 +192,8 @@ def _leaves(system: AbstractSystem, matrix: Array, tangent: Array | None) -> Arr
 
 
 @eqx.filter_jit
-def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stability:
+def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None, still: bool = True) -> Stability:
+    """`stability` in compiled code; what is set aside need not be `still` where it is no manifold of equilibria."""
     x = settled(system, x)
     inner, image = system.spectrum_of()
     matrix = jacobian(inner, x)
@@ -208,7 +209,7 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None) -> Stab
         (jnp.any(jnp.abs(system.switches(x)) <= eps**0.5), RESULTS.switching),
         (jnp.any(restless(inner, x, matrix, aside, tolerance)), RESULTS.unsettled),
         (distance > tolerance, RESULTS.not_stationary),
-        (_leaves(inner, matrix, tangent), RESULTS.not_tangent),
+        (_leaves(inner, matrix, tangent) & still, RESULTS.not_tangent),
         (~jnp.isfinite(level), RESULTS.nonfinite),
     )
     neutral = 0

@@ -2,6 +2,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.optimize
 
@@ -214,6 +215,23 @@ def test_a_map_of_ones_own():
     row = gd.compare(game, [Damped(game, 0.1)], ORIGIN)["Damped"]
     # |0.9 + i h| = 1.
     assert row["critical"] == pytest.approx(np.sqrt(0.19), rel=1e-9)
+
+
+def test_adam_and_a_row_without_a_verdict():
+    # Without momentum Adam steps by its rate over sqrt(eps_root) at rest; its second moments are of no account.
+    game, scale = gd.Penalised(gd.games.dirac(), gd.r1, 0.3), np.sqrt(1e-2) + 1e-8
+    adam = gd.Optax(game, optax.adam, learning_rate=0.01, b1=0.0, b2=0.9, eps_root=1e-2)
+    found = gd.compare(game, {"adam": adam, "ridge": gd.FollowTheRidge(gd.games.bilinear(), 0.1)}, ORIGIN)
+    row = found["adam"]
+    assert row["verdict"] == "stable"
+    assert row["rate"] == pytest.approx(np.sqrt(1 - 0.3 * 0.01 / scale + (0.01 / scale) ** 2 / 4), rel=1e-10)
+    # MD19 and MD22: gamma / f'(0)^2, and half of it.
+    assert row["critical"] == pytest.approx(1.2 * scale, rel=1e-9)
+    assert row["best"] == pytest.approx(0.6 * scale, rel=1e-7)
+    assert row["lost by"] == "Neimark–Sacker"
+    assert found["ridge"]["verdict"] == "failed"
+    assert np.isnan(found["ridge"]["rotation"])
+    assert str(found).splitlines()[-1].startswith("ridge: The linear system that the step solves is singular")
 
 
 def test_text(table):
