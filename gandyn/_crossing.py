@@ -17,7 +17,7 @@ from ._results import RESULTS, check
 from ._section import OnVectors, Section, prepare_section
 from ._system import AbstractFlow
 
-NODES = 16
+NODES = 8
 CLOSEST = 1e-3
 
 
@@ -79,7 +79,8 @@ def _pieces(values: Array, slopes: Array) -> tuple[Array, Array, Array]:
     half = -(c1 + jnp.where(c1 >= 0, root, -root)) / 2
     roots = jnp.stack([half / jnp.where(c2 == 0, jnp.nan, c2), c0 / jnp.where(half == 0, jnp.nan, half)])
     inside = (roots > 0) & (roots <= 1) & (c1**2 >= 4 * c2 * c0)[None]
-    u = jnp.sort(jnp.where(inside, roots, 0.0), axis=0)
+    roots = jnp.where(inside, roots, 0.0)
+    u = jnp.stack([jnp.minimum(*roots), jnp.maximum(*roots)])
     heights = [a + v * (c0 + v * (c1 / 2 + v * c2 / 3)) for v in u]
     curvatures = jnp.stack([jnp.abs(c1 + 2 * c2 * v) for v in u])
     heights_over = 8 * jnp.abs(jnp.stack(heights)) / jnp.maximum(curvatures, jnp.finfo(values.dtype).tiny)
@@ -99,11 +100,12 @@ def _unresolved(values: Array, slopes: Array) -> Bool[Array, ""]:
 
 def _along(on: OnVectors, solver: Solver, before: _Search, after: March, step: Step) -> tuple[Array, Array]:
     """The section's function and its slope at nodes of a step, with the step's length as unit."""
-    zero, n = jnp.zeros_like(step.h), after.y.size
-    path = solver.solver.interpolation_cls(t0=zero, t1=step.h, **step.dense)
-    nodes = jnp.linspace(zero, zero + 1, NODES + 1)
+    kind, n = after.y.dtype, after.y.size
+    # Constants, so that the interpolation's own weights are the same for all orbits of a batch.
+    zero, one, nodes = jnp.zeros((), kind), jnp.ones((), kind), jnp.linspace(0, 1, NODES + 1, dtype=kind)
+    path = solver.solver.interpolation_cls(t0=zero, t1=one, **step.dense)
     ends = before.value, on(after.y)
-    values, slopes = jax.vmap(lambda s: jax.jvp(lambda r: on(path.evaluate(r * step.h)[:n]), (s,), (zero + 1,)))(nodes)
+    values, slopes = jax.vmap(lambda s: jax.jvp(lambda r: on(path.evaluate(r)[:n]), (s,), (one,)))(nodes)
     values = values.at[0].set(ends[0]).at[-1].set(ends[1])
     straight = ends[0] + nodes * (ends[1] - ends[0])
     values = jnp.where(step.jumped, straight, values)
@@ -136,18 +138,18 @@ def _advance(field: Flat, on: OnVectors, solver: Solver, limit: Scalar, search: 
     low, high = heights[:, :-1] < 0, heights[:, 1:] >= 0
     up, down = low & high, ~low & ~high
     direction = on.section.direction
-    wanted = (up if direction > 0 else down if direction < 0 else up | down).reshape(-1)
+    wanted = up if direction > 0 else down if direction < 0 else up | down
     many = (jnp.sum(wanted) > 1) & ~step.jumped
     touches = step.kept & ~step.jumped & (apart < CLOSEST)
     again = many & (search.scale > 1e-4) | _unresolved(values, slopes) & ~step.jumped & (search.scale > 0.01)
     taken = step.kept & ~again & ~touches
     code = jnp.where(touches | step.kept & many & ~again, _march.TANGENT, after.code)
     code = jnp.where(taken & (code == _march.RUNNING) & solver.rests(field, after.y), _march.AT_REST, code)
-    first = jnp.argmax(wanted)
     slot = jnp.where(taken & jnp.any(wanted), search.filled, search.records.t.size)
-    left, right = places[:, :-1].reshape(-1)[first], places[:, 1:].reshape(-1)[first]
+    left, right = (jnp.min(jnp.where(wanted, ends, jnp.inf)) for ends in (places[:, :-1], places[:, 1:]))
     found = _Record(before.t, before.y, step.h, left, right)
-    records = jax.tree.map(lambda rows, row: rows.at[slot].set(row, mode="drop"), search.records, found)
+    here = jnp.arange(search.records.t.size) == slot
+    records = jax.tree.map(lambda rows, row: jnp.where(here.reshape(-1, *[1] * row.ndim), row, rows), search.records, found)
     kept_going = jax.tree.map(lambda a, b: jnp.where(step.kept & ~taken, b, a), after, before)
     march = kept_going._replace(code=code, steps=after.steps)
     scale = jnp.where(step.kept & again, search.scale / 2, jnp.where(taken, 1.0, search.scale))
