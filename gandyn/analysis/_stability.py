@@ -204,8 +204,9 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None, still: 
     level, residual, slope = _backward_error(inner, x, matrix, aside, tangent)
     distance, tolerance = jnp.linalg.norm(residual), stationary_tolerance(x, slope)
     broken = ~(jnp.isfinite(distance) & jnp.all(jnp.isfinite(matrix)))
+    reason = first(system.failure(x), RESULTS.nonfinite)
     result = worst(
-        (broken, first(system.failure(x), RESULTS.nonfinite)),
+        (broken, reason),
         (jnp.any(jnp.abs(system.switches(x)) <= eps**0.5), RESULTS.switching),
         (jnp.any(restless(inner, x, matrix, aside, tolerance)), RESULTS.unsettled),
         (distance > tolerance, RESULTS.not_stationary),
@@ -237,7 +238,7 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None, still: 
     bound = bound + jnp.where(jnp.isfinite(rounding), rounding, 0.0)
     scale = steepness * size + tiny / eps
     spectrum = jnp.where(none, 0.0, image(values))
-    result = first(result, worst((~jnp.all(jnp.isfinite(spectrum)), first(system.failure(x), RESULTS.nonfinite))))
+    result = first(result, worst((~jnp.all(jnp.isfinite(spectrum)), reason)))
     failed = result != RESULTS.successful
     spectrum, exponents, bound, scale = (jnp.where(failed, jnp.nan, v) for v in (spectrum, exponents, bound, scale))
     return Stability(spectrum, exponents, bound, scale, result, neutral, jnp.sum(none))
