@@ -15,7 +15,7 @@ from ._style import BLACK, GREEN, ORANGE, PURPLE, SKY, axes, geometric, legend, 
 _CURVES = ((ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"), (SKY, (0, (5, 1, 1, 1, 1, 1))))
 
 
-def _edges(values: np.ndarray) -> np.ndarray:
+def edges(values: np.ndarray) -> np.ndarray:
     """The borders between cells around sorted values, half way on the scale of the axis."""
     log = geometric(values)
     v = np.log(values) if log else values
@@ -26,7 +26,7 @@ def _edges(values: np.ndarray) -> np.ndarray:
     return np.exp(edges) if log else edges
 
 
-def _rectangles(mask: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+def rectangles(mask: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
     """The marked cells as rectangles, one for each run along a row; `x` and `y` are the cells' edges."""
     found = []
     for row, marked in enumerate(mask):
@@ -72,7 +72,7 @@ def chart(sweep: Sweep, *, curves: Mapping[str, tuple[ArrayLike, ArrayLike]] | N
     x, y = (np.asarray(values)[i] for values, i in zip(sweep.axes.values(), order, strict=True))
     growth, code = (np.array(value)[np.ix_(*order)].T for value in (found.growth, found.code))
     limit = _limit(growth)
-    outer = _edges(x), _edges(y)
+    outer = edges(x), edges(y)
     shown = np.ma.masked_invalid(np.clip(growth, -limit, limit))
     cells = ax.pcolormesh(*outer, shown, cmap="RdBu_r", rasterized=True)
     cells.set_clim(-limit, limit)
@@ -85,7 +85,7 @@ def chart(sweep: Sweep, *, curves: Mapping[str, tuple[ArrayLike, ArrayLike]] | N
         ("no verdict", code == FAILED, "0.72", None),
     ):
         if marked.any():
-            blocks = PolyCollection(_rectangles(marked, *outer), fc=face, ec="none", lw=0, rasterized=True)
+            blocks = PolyCollection(rectangles(marked, *outer), fc=face, ec="none", lw=0, rasterized=True)
             blocks.set(hatch=hatch, label=label)
             ax.add_collection(blocks, autolim=False)
     for i, (label, (a, b)) in enumerate((curves or {}).items()):

@@ -1,6 +1,6 @@
 """Phase portraits of flows on two coordinates, beside the orbits of a map."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -113,6 +113,7 @@ def _circle(radius: float, hole: bool = False) -> Path:
 
 
 _RING_WITH_DOT = Path.make_compound_path(_circle(1.0), _circle(0.72, hole=True), _circle(0.34))
+_MANIFOLDS = {"stable": BLUE, "unstable": VERMILION}
 _MARKS: dict[str, dict[str, Any]] = {
     "stable": {"marker": "o", "color": BLACK},
     "unstable": {"marker": "o", "color": BLACK, "mfc": "white"},
@@ -136,7 +137,20 @@ def _equilibria(ax: Axes, flow: AbstractFlow, plane: _Plane, speed: float) -> No
         label = f"equilibrium, {kind}" if kind in ("degenerate", "undecided", "failed") else kind
         ax.plot(*point[:, None], ls="", zorder=5, label=label, **{"mew": 1.1, **_MARKS[kind.split()[0]]})
         if kind == "saddle":
-            _manifolds(ax, flow, plane, point, speed)
+            _manifolds(ax, flow, plane, point, speed, _MANIFOLDS)
+
+
+def separatrices(ax: Axes, flow: AbstractFlow, box: tuple[PyTree, PyTree], color: str) -> None:
+    """The saddles in a box, and their stable manifolds."""
+    flow, plane = _plane(flow, box)
+    found = find_equilibria(flow, (plane.like, plane.state(plane.high)))
+    x, y = (np.linspace(a, b, 9).astype(plane.low.dtype) for a, b in zip(plane.low, plane.high, strict=True))
+    v = np.asarray(_velocities(flow, plane.like, jnp.asarray(x), jnp.asarray(y)))
+    speed = float(np.nanmean(np.linalg.norm(v / plane.width, axis=-1)))
+    for point in np.asarray(jax.vmap(lambda x: _tree.ravel(x)[0])(found.states))[np.asarray(found.isolated)]:
+        if stability(flow, plane.state(point), throw=False).kind == "saddle":
+            ax.plot(*point[:, None], ls="", zorder=5, label="saddle", **_MARKS["saddle"])
+            _manifolds(ax, flow, plane, point, speed, {"stable": color})
 
 
 class _Along(AbstractFlow):
@@ -152,18 +166,20 @@ class _Along(AbstractFlow):
         return unravel(self.direction * velocity / jnp.sqrt(jnp.sum((velocity / self.width) ** 2) + self.slow**2))
 
 
-def _manifolds(ax: Axes, flow: AbstractFlow, plane: _Plane, point: np.ndarray, speed: float) -> None:
+def _manifolds(ax: Axes, flow: AbstractFlow, plane: _Plane, point: np.ndarray, speed: float, colors: Mapping[str, str]) -> None:
     matrix = np.asarray(eqx.filter_jit(jacobian)(flow, plane.state(point)))
     values, vectors = np.linalg.eig(matrix)
     for value, vector in zip(np.real(values), np.real(vectors).T, strict=True):
         away = 1e-3 * vector / np.linalg.norm(vector / plane.width)
-        kind, color = ("unstable", VERMILION) if value > 0 else ("stable", BLUE)
+        kind = "unstable" if value > 0 else "stable"
+        if kind not in colors:
+            continue
         numbers = (jnp.asarray(number, plane.low.dtype) for number in (np.sign(value), plane.width, 0.01 * speed))
         along = _Along(flow, *numbers)
         for start in (point + away, point - away):
             path = integrate(along, plane.state(start), np.linspace(0, 20, 2001), throw=False)
             x, y = np.concatenate([point[None], plane.points(path.xs)]).T
-            ax.plot(x, y, color=color, zorder=3, label=f"{kind} manifold")
+            ax.plot(x, y, color=colors[kind], zorder=3, label=f"{kind} manifold")
 
 
 @eqx.filter_jit

@@ -98,15 +98,15 @@ def _linked(values: np.ndarray, parameter: np.ndarray) -> np.ndarray:
     return linked
 
 
-def _arrows(ax: Axes, path: np.ndarray, size: float, colors: np.ndarray) -> None:
-    """Arrows of direction along a path that is long enough to have them."""
+def arrows(ax: Axes, path: np.ndarray, size: float, colors: np.ndarray, head: float = 10) -> None:
+    """Arrows of direction along a path, as complex numbers, that is long enough to have them."""
     lengths = np.cumsum(np.nan_to_num(np.abs(np.diff(path))))
     if lengths[-1] < 0.1 * size:
         return
     for share in (0.35, 0.8):
         i = int(np.searchsorted(lengths, share * lengths[-1]))
         tail, tip = ((z.real, z.imag) for z in path[[i, i + 1]])
-        arrow = {"arrowstyle": "-|>", "color": colors[i], "mutation_scale": 10, "shrinkA": 0, "shrinkB": 0, "lw": 0}
+        arrow = {"arrowstyle": "-|>", "color": colors[i], "mutation_scale": head, "shrinkA": 0, "shrinkB": 0, "lw": 0}
         ax.annotate("", tip, tail, arrowprops=arrow, zorder=4)
 
 
@@ -163,7 +163,7 @@ def paths(sweep: Sweep, name: str | None = None, *, ax: Axes | None = None) -> A
     lines.set_array(np.tile(middle, columns.shape[1]))
     ax.add_collection(lines)
     for column in columns.T:
-        _arrows(ax, column, size, lines.cmap(scale(middle)))
+        arrows(ax, column, size, lines.cmap(scale(middle)))
     for i, start in ((0, True), (-1, False)):
         end(ax, columns[i].real, columns[i].imag, start, BLACK, f"{name} = {parameter[i]:.3g}")
     complex_plane(ax, is_map(found))

@@ -68,6 +68,20 @@ def test_manifolds_of_a_saddle_are_its_invariant_curves():
     assert np.nanmax(stable[:, 1]) > 3
 
 
+def test_basins_have_the_separatrices_only():
+    flow, labels_of_cells = bent(SADDLE, 1.0), jnp.zeros((4, 4), int)
+    found = gd.Basins(
+        labels_of_cells, jnp.zeros((1, 2)), ("one",), jnp.ones(3), jnp.ones((3, 2)), jnp.ones(()), gd.RESULTS.successful
+    )
+    ax = gd.plot.basins(found, BOX, flow=flow)
+    stable = np.concatenate(named(ax, "stable manifold"))
+    assert np.nanmax(np.abs(stable[:, 0])) < 1e-9
+    assert np.nanmin(stable[:, 1]) < -1
+    assert np.nanmax(stable[:, 1]) > 3
+    assert not named(ax, "unstable manifold")
+    assert len(named(ax, "saddle")) == 1
+
+
 def test_nullclines_are_where_a_coordinate_rests():
     flow = bent(SADDLE, 1.0)
     ax = gd.plot.portrait(flow, BOX, equilibria=False)
