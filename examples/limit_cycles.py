@@ -49,9 +49,8 @@ print(cycle)
 # In closed form the period is 2 pi / w and the multiplier exp(-0.7 pi / w), with w the square root of 1 - 0.7^2 / 4.
 
 w = np.sqrt(1 - 0.7**2 / 4)
-print(
-    f"period off by {cycle.period - 2 * np.pi / w:.0e}, multiplier off by {abs(cycle.multipliers[0] - np.exp(-0.7 * np.pi / w)):.0e}"
-)
+print(f"period off by {cycle.period - 2 * np.pi / w:.0e}")
+print(f"multiplier off by {abs(cycle.multipliers[0] - np.exp(-0.7 * np.pi / w)):.0e}")
 
 # %%
 # Orbits from inside and from outside come to it.
