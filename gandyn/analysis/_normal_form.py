@@ -98,21 +98,24 @@ def _coefficient(
     eye = jnp.eye(matrix.shape[0], dtype=value.dtype)
     discrete = isinstance(system, AbstractMap)
     mean, double = (jnp.abs(value) ** 2, value**2) if discrete else (2 * value.real, 2 * value)
-    offset = jnp.linalg.solve(mean * eye - matrix, derivative(right, right.conj()))
-    harmonic = jnp.linalg.solve(double * eye - matrix, derivative(right, right))
-    cubic = derivative(right, right, right.conj()) / 2
-    terms = jnp.stack([cubic, derivative(right, offset), derivative(right.conj(), harmonic) / 2])
+    both, conjugate = jax.vmap(derivative), right.conj()
+    mixed, square = both(jnp.stack([right, right]), jnp.stack([conjugate, right]))
+    offset, harmonic = jnp.linalg.solve(mean * eye - matrix, mixed), jnp.linalg.solve(double * eye - matrix, square)
+    mixed, square = both(jnp.stack([right, conjugate]), jnp.stack([offset, harmonic]))
+    terms = jnp.stack([derivative(right, right, conjugate) / 2, mixed, square / 2])
     projected = terms @ left.conj()
     scale = value if discrete else 1.0
     return jnp.sum(projected) / scale, jnp.sum(jnp.abs(terms) @ jnp.abs(left)) / jnp.abs(scale)
 
 
 def normal_form(system: AbstractSystem, x: PyTree) -> NormalForm:
-    r"""The normal form of the leading rotating mode at an equilibrium, by automatic differentiation.
+    r"""The normal form of the leading oscillating mode at an equilibrium, by automatic differentiation.
 
     At a centre of the linearisation (a Hopf point of a flow, a Neimark–Sacker point of a map) the sign of the cubic
     coefficient decides between algebraic decay :math:`r \sim (2|{\rm Re}\,c|\,t)^{-1/2}`, escape, and a centre to third
-    order. Beside such a point it gives the radius of the small cycle, or of the invariant circle of a map (Kuznetsov, 2004).
+    order. Beside such a point it gives the radius of the small cycle, or of the invariant circle of a map. A mode of a map
+    that changes sign at every application has a form of the same kind, with an orbit of period two beside a flip
+    (Kuznetsov, 2004).
 
     Args:
         system: A flow or a map.
