@@ -21,7 +21,7 @@ from ._style import BLACK, GREY, MARKERS, PALETTE, axes, coordinate_names, legen
 
 _MARGIN = 0.3
 _BETWEEN = 12
-_DASHES = {"stable": "-", "unstable": "--", "neutral": "-.", "undecided": ":"}
+_DASHES = {"stable": "-", "unstable": (0, (2.2, 1)), "neutral": (0, (3, 1, 1, 1)), "undecided": ":"}
 _KINDS = {
     "stable": "stable limit cycle",
     "unstable": "unstable limit cycle",
