@@ -55,6 +55,10 @@ class AbstractSystem(eqx.Module):
                 result = first(inner.failure(point), result)
         return result
 
+    def precision(self, x: PyTree) -> float:
+        """How exactly the system is evaluated, relative to its values: the machine epsilon unless overridden."""
+        return _tree.eps(x)
+
     def switches(self, x: PyTree) -> Float[Array, " k"]:
         """Functions whose zeros are the surfaces on which the field is not smooth; none unless overridden."""
         return jnp.zeros((0,))
@@ -119,6 +123,10 @@ class AbstractMap(AbstractSystem):
     def settle(self, state: PyTree) -> PyTree:
         """The state with its clocks where training at rest takes them; asked for by the verbs on fixed points."""
         return state
+
+    def projected(self) -> int:
+        """How many multipliers are zero by construction, because the map forgets so many directions; none unless overridden."""
+        return 0
 
     def step_size(self) -> PyTree:
         """The leaf or leaves that scale a step, for use as a lens: `critical_step` and `compare` move them by one factor.

@@ -28,7 +28,7 @@ class Stability(eqx.Module):
     backward error of the Jacobian: rounding, the residual of the equilibrium and the error of quadratures. `scale` is the
     size of the Jacobian in units of growth. `neutral` counts the modes along a manifold of equilibria that were set aside,
     `idle` the numbers of a map's memory that nothing moves and that move nothing, which are no coordinates (after `vmap` they
-    stay among the eigenvalues, as zeros).
+    stay among the eigenvalues, as zeros), `projected` the multipliers left out that are zero by construction, as along a flow.
     """
 
     eigenvalues: Complex[Array, "*b n"]
@@ -38,6 +38,7 @@ class Stability(eqx.Module):
     result: RESULTS
     neutral: int = eqx.field(static=True, default=0)
     idle: Int[Array, "*b"] | int = 0
+    projected: int = eqx.field(static=True, default=0)
 
     def _leading(self) -> Array:
         index = jnp.argmax(self.exponents.real, axis=-1)[..., None]
@@ -129,6 +130,7 @@ class Stability(eqx.Module):
         more = ", ..." if values.size > 8 else ""
         aside = f"\nset aside    {self.neutral} modes along a manifold of equilibria" if self.neutral else ""
         aside += f"\nno part      {int(self.idle)} numbers of the memory that nothing moves" if np.any(self.idle) else ""
+        aside += f"\nzero         {self.projected} multiplier along the flow, by construction" if self.projected else ""
         return (
             f"verdict      {self.verdict}\n"
             f"growth       {float(self.growth):.10g}  (error {float(self.error):.1g})\n"
@@ -164,14 +166,14 @@ def _backward_error(
     The Jacobian is compared with those on the far side of the equilibrium, twice Newton's step away, and the change
     counts twice: so an equilibrium that is a root of higher order, whose Jacobian is singular, covers the singular one.
     """
-    eps, size = _tree.eps(x), jnp.linalg.norm(matrix)
+    eps, fine, size = _tree.eps(x), system.precision(x), jnp.linalg.norm(matrix)
     derivative = matrix - jnp.eye(matrix.shape[0], dtype=matrix.dtype) if isinstance(system, AbstractMap) else matrix
     finer = companion(system)
     reference = system if finer is None else finer
     vector, unravel = _tree.ravel(x)
     residual = without(_tree.ravel(reference.residual(x))[0], aside)
     noise = jnp.abs(derivative) @ jnp.abs(vector) + (jnp.abs(vector) if isinstance(system, AbstractMap) else 0.0)
-    residual = residual + eps * jnp.where(residual < 0, -noise, noise)
+    residual = residual + fine * jnp.where(residual < 0, -noise, noise)
     strong, weak, slope = _steps(derivative, residual, 0.01 * (1 + jnp.linalg.norm(vector)), eps, tangent)
 
     def change(step: Array) -> Array:
@@ -179,7 +181,7 @@ def _backward_error(
 
     moved, turned = jax.vmap(change)(jnp.stack([strong, weak]))
     weakly = jnp.where(turned < 2 * slope, 2 * turned, 4 * slope)
-    level = 4 * matrix.shape[0] * eps * size + 2 * moved + weakly + jnp.finfo(matrix.dtype).tiny
+    level = 4 * matrix.shape[0] * fine * size + 2 * moved + weakly + jnp.finfo(matrix.dtype).tiny
     return level, without(_tree.ravel(system.residual(x))[0], aside), jnp.linalg.norm(derivative)
 
 
@@ -234,14 +236,18 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None, still: 
         values = jnp.where(none, values[jnp.argmax(exponents.real)], values)
     bound, steepness = perturbed_growth(matrix, values, level, exponent)
     leading = jnp.argmax(exponents.real)
-    rounding = 4 * eps * jnp.abs(jax.grad(lambda z: system.exponents(z).real)(image(values)[leading]) * image(values)[leading])
-    bound = bound + jnp.where(jnp.isfinite(rounding), rounding, 0.0)
+    rounding = jnp.abs(jax.grad(lambda z: system.exponents(z).real)(image(values)[leading]) * image(values)[leading])
+    bound = bound + jnp.where(jnp.isfinite(rounding), 4 * inner.precision(x) * rounding, 0.0)
     scale = steepness * size + tiny / eps
     spectrum = jnp.where(none, 0.0, image(values))
     result = first(result, worst((~jnp.all(jnp.isfinite(spectrum)), reason)))
     failed = result != RESULTS.successful
     spectrum, exponents, bound, scale = (jnp.where(failed, jnp.nan, v) for v in (spectrum, exponents, bound, scale))
-    return Stability(spectrum, exponents, bound, scale, result, neutral, jnp.sum(none))
+    forgotten = system.projected() if isinstance(system, AbstractMap) else 0
+    if forgotten:
+        kept = jnp.sort(jnp.argsort(jnp.abs(spectrum))[forgotten:])
+        spectrum, exponents = spectrum[kept], exponents[kept]
+    return Stability(spectrum, exponents, bound, scale, result, neutral, jnp.sum(none), forgotten)
 
 
 def tangent_of(modulo: Manifold | None, x: PyTree) -> Array | None:

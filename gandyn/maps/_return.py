@@ -54,6 +54,10 @@ class TimeMap(AbstractMap):
         """None: across a switch of the field the map has a derivative."""
         return jnp.zeros((0,))
 
+    def precision(self, x: PyTree) -> float:
+        """A hundred times the relative tolerance, as errors of steps add up."""
+        return 100 * _march.settings(x, self.solver, self.rtol, self.rtol).rtol
+
     def step_size(self) -> PyTree:
         """The duration."""
         return self.duration
@@ -110,6 +114,14 @@ class PoincareMap(AbstractMap):
     def switches(self, x: PyTree) -> Float[Array, " k"]:
         """None: across a switch of the field the map has a derivative."""
         return jnp.zeros((0,))
+
+    def precision(self, x: PyTree) -> float:
+        """A hundred times the relative tolerance, as errors of steps add up."""
+        return 100 * _march.settings(x, self.solver, self.rtol, self.rtol).rtol
+
+    def projected(self) -> int:
+        """One: the direction of the flow."""
+        return 1
 
     def time(self) -> Array:
         """NaN: every return takes its own."""

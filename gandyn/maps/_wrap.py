@@ -43,6 +43,14 @@ class AbstractWrapper(AbstractMap):
         """Those of the map."""
         return self.map.switches(self.inner(x))
 
+    def precision(self, x: PyTree) -> float:
+        """That of the map."""
+        return self.map.precision(self.inner(x))
+
+    def projected(self) -> int:
+        """That of the map."""
+        return self.map.projected()
+
     def step_size(self) -> PyTree:
         """That of the map."""
         return self.map.step_size()

@@ -387,6 +387,17 @@ def test_a_cycle_is_an_equilibrium_of_the_return_map():
     stable = gd.stability(back, found.state)
     assert stable.verdict == "stable"
     np.testing.assert_allclose(stable.growth, -0.8 * period, rtol=1e-9)
+    # The multiplier along the flow, zero by construction, is left out and said to be.
+    np.testing.assert_allclose(stable.eigenvalues, [np.exp(-0.8 * period)], rtol=1e-9)
+    assert "1 multiplier along the flow" in str(stable)
+
+
+def test_a_verdict_on_a_map_that_is_integrated_knows_the_tolerance():
+    # Rotations: the multipliers have modulus one, to the integration's accuracy and not to the machine's.
+    turn = gd.TimeMap(Linear(jnp.array([[0.0, 1.0], [-1.0, 0.0]])), 1.7)
+    found = gd.stability(turn, jnp.zeros(2))
+    assert found.verdict == "marginal"
+    assert 1e-12 < float(found.error) < 1e-8
 
 
 def test_no_return_is_a_masked_state_with_its_reason():
