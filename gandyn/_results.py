@@ -64,26 +64,26 @@ class RESULTS(eqx.Enumeration):
         "through a point of the orbit, the other direction, or more time."
     )
     tangent = (
-        "The orbit touches the section, or crosses it twice within a thousandth of a step, so that whether it crosses cannot be "
-        "told. Take another section: that across the flow (Section.across) is tangent nowhere near its point."
+        "The orbit touches the section, or crosses it twice within a thousandth of a step, so that whether it crosses "
+        "cannot be told. Take another section: that across the flow (Section.across) is tangent nowhere near its point."
     )
     diverged = "The orbit runs away: its norm passed 1e9. Take another start, or look at its direction in time."
     at_rest = (
-        "The orbit is at rest, at an equilibrium to within the tolerances, so that it crosses nothing any more and belongs to no "
-        "cycle. Take another start; see `equilibrium` and `stability`."
+        "The orbit is at rest, at an equilibrium to within the tolerances, so that it crosses nothing any more and belongs "
+        "to no cycle. Take another start; see `equilibrium` and `stability`."
     )
     no_cycle = (
-        "No closed orbit was found from this guess: shooting did not converge. Take a state nearer to the cycle, give `period`, "
-        "or use more `segments`."
+        "No closed orbit was found from this guess: shooting did not converge. Take a state nearer to the cycle, give "
+        "`period`, or use more `segments`."
     )
     no_period = "The guessed period is not positive. Leave it out to have it read off the orbit's returns."
     sliding = (
-        "The orbit reaches a surface where the field is not smooth and from both sides of which it is driven back: it slides, and "
-        "the field does not say how. Use a smooth field, or gd.Constrained for a constraint."
+        "The orbit reaches a surface where the field is not smooth and from both sides of which it is driven back: it "
+        "slides, and the field does not say how. Use a smooth field, or gd.Constrained for a constraint."
     )
     no_circle = (
-        "The orbit is on no invariant circle: it came to rest, is still on its way, or is chaotic, so that the averages along it "
-        "do not converge. Raise `transient` and `steps`, or ask `attractor` what the orbit ends on."
+        "The orbit is on no invariant circle: it came to rest, is still on its way, or is chaotic, so that the averages "
+        "along it do not converge. Raise `transient` and `steps`, or ask `attractor` what the orbit ends on."
     )
 
 

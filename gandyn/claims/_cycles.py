@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Scalar
 from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 import gandyn as gd
 
@@ -40,7 +40,7 @@ def half_turn(field: Callable, theta: float) -> tuple[float, float]:
 
 def symmetric_cycle(field: Callable, low: float, high: float) -> tuple[float, float]:
     """The theta at psi = 0 and the period of a cycle that half a turn takes to its mirror image."""
-    theta = float(brentq(lambda start: half_turn(field, start)[0] + start, low, high, xtol=1e-13))
+    theta = root_scalar(lambda start: half_turn(field, start)[0] + start, bracket=(low, high), xtol=1e-13).root
     return theta, 2 * half_turn(field, theta)[1]
 
 

@@ -24,9 +24,9 @@ class _Clock:
         self.start, self.compiling = time.perf_counter(), 0.0
         jax.monitoring.register_event_duration_secs_listener(self._listen)
 
-    def _listen(self, event: str, seconds: float, **_: Any) -> None:
+    def _listen(self, event: str, duration_secs: float, **kwargs: Any) -> None:
         if event.startswith("/jax/core/compile/"):
-            self.compiling += seconds
+            self.compiling += duration_secs
 
     def __str__(self) -> str:
         return f"{time.perf_counter() - self.start:.1f} s, of which compilation {self.compiling:.1f} s"
