@@ -9,7 +9,7 @@ from .. import _tree
 from .._evolve import prepare
 from .._results import RESULTS
 from .._system import AbstractSystem
-from . import _fate, _follow
+from . import _fate
 from ._course import follow_flow, follow_map
 from ._fate import Orbit
 
@@ -99,7 +99,8 @@ def attractor(system: AbstractSystem, x: PyTree, *, turns: int = 1000, throw: bo
         raise ValueError(f"attractor: the orbit is followed for at least one turn; got turns={turns}.")
     system, x = prepare(system, x)
     vector, unravel = _tree.ravel(x)
-    speed, rate = (float(v) for v in _follow.pace(system, x))
+    velocity, slope = (np.asarray(v) for v in _fate.linear_part(system, x))
+    speed = float(np.linalg.norm(velocity))
     orbit = Orbit(system, np.asarray(vector), unravel, _switches(system, x))
     if not np.isfinite(speed):
         if throw:
@@ -108,7 +109,9 @@ def attractor(system: AbstractSystem, x: PyTree, *, turns: int = 1000, throw: bo
     elif orbit.discrete:
         found, end = follow_map(orbit, x, 100 * turns)
     else:
-        found, end = follow_flow(orbit, x, 2 * np.pi / rate if np.isfinite(rate) and rate > 0 else 1.0, turns)
+        # At first a turn of the velocity as fast as it turns at the start.
+        change = float(np.linalg.norm(slope @ velocity))
+        found, end = follow_flow(orbit, x, 2 * np.pi * speed / change if 0 < change < np.inf else 1.0, turns)
     kind, why = str(found["kind"]), str(found["why"])
     state = orbit.state(found["place"]) if "place" in found and kind != _fate.UNDECIDED else end
     numbers = {name: jnp.asarray(found.get(name, jnp.nan), vector.dtype) for name in _NUMBERS}

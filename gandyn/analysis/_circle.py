@@ -82,8 +82,8 @@ def turns(plane: Float[Array, "t 2"]) -> Float[Array, " s"]:
 
 
 @eqx.filter_jit
-def _orbit(system: AbstractMap, x: PyTree, q: Array, transient: int, steps: int) -> tuple[PyTree, Array, Array]:
-    """The state at the end, the points along the orbit, and the logarithms of how much vectors are stretched."""
+def _orbit(system: AbstractMap, x: PyTree, q: Array, transient: int, steps: int) -> tuple[PyTree, Array, Array, RESULTS]:
+    """The state at the end, the points along the orbit, how much vectors are stretched, and whether all is finite."""
 
     def step(carry: tuple[PyTree, Array], _: None) -> tuple[tuple[PyTree, Array], tuple[Array, Array]]:
         y, vectors = carry
@@ -95,7 +95,7 @@ def _orbit(system: AbstractMap, x: PyTree, q: Array, transient: int, steps: int)
 
     start = jax.lax.scan(lambda carry, _: (step(carry, None)[0], None), (x, q), length=transient)[0]
     (end, _), (places, logs) = jax.lax.scan(step, start, length=steps)
-    return end, places, logs
+    return end, places, logs, worst((~jnp.all(jnp.isfinite(places)), first(system.failure(end), RESULTS.nonfinite)))
 
 
 @eqx.filter_jit
@@ -151,7 +151,7 @@ def invariant_circle(
             f"invariant_circle: a circle needs two coordinates and averages need steps; the point has "
             f"{_tree.size(system.point(x))}, and there are {steps} steps after {transient}."
         )
-    end, places, logs = _orbit(system, x, frame(x, 2), transient, steps)
+    end, places, logs, finite = _orbit(system, x, frame(x, 2), transient, steps)
     if centre is None:
         vector, unravel = _tree.ravel(system.point(end))
         mean = unravel(jnp.mean(places, axis=0))
@@ -163,7 +163,7 @@ def invariant_circle(
     values, errors, extent = _measure(places, logs, _tree.ravel(centre)[0])
     eps = _tree.eps(x)
     result = worst(
-        (~jnp.all(jnp.isfinite(places)), first(system.failure(end), RESULTS.nonfinite)),
+        (finite != RESULTS.successful, finite),
         (~(extent[0] > eps**0.5 * extent[1]), RESULTS.no_circle),
         (~((errors[1] <= 1e-5) & (errors[0] <= 1e-3 * values[0])), RESULTS.no_circle),
     )

@@ -8,6 +8,7 @@ from .. import _crossing, _march, _tree
 from .._march import Solver
 from .._results import RESULTS
 from .._section import Section
+from .._system import AbstractMap
 from . import _fate, _follow
 from ._circle import ATTRACTING, NEUTRAL, invariant_circle
 from ._fate import Orbit, Rest, Returns
@@ -194,10 +195,11 @@ def _iterates(orbit: Orbit, ys: np.ndarray, every: int) -> Returns:
 
 def _on_circle(orbit: Orbit, x: PyTree, every: int, rest: Rest | None) -> dict | None:
     """An invariant circle or a centre, by weighted averages."""
-    if orbit.start.size < 2:
+    if orbit.start.size < 2 or not isinstance(orbit.system, AbstractMap):
         return None
     steps = 2**13 if every <= 4 else 2**16
-    circle = invariant_circle(orbit.system, x, steps=steps, transient=0, throw=False)  # pyright: ignore[reportArgumentType]
+    centre = orbit.system.point(orbit.state(rest.y)) if rest else None
+    circle = invariant_circle(orbit.system, x, centre=centre, steps=steps, transient=0, throw=False)
     if not bool(circle.result == RESULTS.successful):
         return None
     orbit.found.update(transverse=float(circle.transverse), rotation=float(circle.rotation), error=float(circle.errors[2]))

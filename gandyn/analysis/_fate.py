@@ -9,9 +9,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from .. import _tree
-from .._results import RESULTS
 from .._system import AbstractMap, AbstractSystem
-from ._equilibrium import _equilibrium, newton
 from ._follow import closing, contraction
 from ._linear import jacobian
 from ._normal_form import normal_form
@@ -26,6 +24,7 @@ NEUTRAL = 2e-4
 _STEP = 1e-4
 _BESIDE = 0.02
 MOST_TURNS = 16
+NEWTON = 64
 
 
 @dataclass
@@ -83,8 +82,22 @@ class Returns:
 
 
 @eqx.filter_jit
-def _linear_part(system: AbstractSystem, x: PyTree) -> tuple[Array, Array]:
+def linear_part(system: AbstractSystem, x: PyTree) -> tuple[Array, Array]:
+    """The residual and the Jacobian at a state."""
     return _tree.ravel(system.residual(x))[0], jacobian(system, x)
+
+
+def _newton_step(orbit: Orbit, y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Newton's step towards an equilibrium, and the Jacobian; None where no step takes the residual away."""
+    residual, matrix = (np.asarray(v) for v in linear_part(orbit.system, orbit.state(y)))
+    if not np.all(np.isfinite(matrix)):
+        return None
+    slope = matrix - np.eye(len(matrix)) * orbit.discrete
+    step = np.linalg.lstsq(slope, residual)[0]
+    # Rounding aside: near a degenerate equilibrium nothing else may be left of the residual.
+    error = np.linalg.norm(slope @ step - residual)
+    fits = error <= 1e-6 * np.linalg.norm(residual) + 1e-13 * np.linalg.norm(slope) * np.linalg.norm(y)
+    return (step, matrix) if fits else None
 
 
 def nearest_rest(orbit: Orbit, end: PyTree) -> Rest | None:
@@ -92,29 +105,22 @@ def nearest_rest(orbit: Orbit, end: PyTree) -> Rest | None:
 
     On a switch there may be rest for those who come from one side only, and no linearisation but that of their side.
     """
-    if orbit.switching:
-        residual, matrix = (np.asarray(v) for v in _linear_part(orbit.system, end))
-        if not np.all(np.isfinite(matrix)):
+    y, eps = np.asarray(_tree.ravel(end)[0]), _tree.eps(end)
+    matrix, size = np.zeros((y.size, y.size)), np.inf
+    for _ in range(1 if orbit.switching else NEWTON):
+        found = _newton_step(orbit, y)
+        if found is None:
             return None
-        slope = matrix - np.eye(len(matrix)) * orbit.discrete
-        step = np.linalg.lstsq(slope, residual)[0]
-        # A velocity that no step takes away is not that of an approach to rest.
-        if np.linalg.norm(slope @ step - residual) > 1e-6 * np.linalg.norm(residual):
-            return None
-        y = np.asarray(_tree.ravel(end)[0]) - step
-    else:
-        found = _equilibrium(orbit.system, end, newton(end), 64)
-        if not bool(found.result == RESULTS.successful):
-            return None
-        y = np.asarray(_tree.ravel(found.state)[0])
-        matrix = np.asarray(_linear_part(orbit.system, found.state)[1])
-        if not np.all(np.isfinite(matrix)):
-            return None
-    size = float(np.linalg.norm(matrix))
+        step, matrix = found
+        y, size = y - step, float(np.linalg.norm(step))
+        if size <= 4 * eps * np.linalg.norm(y):
+            break
+    if not orbit.switching and not size <= 1e-8 * (1 + np.linalg.norm(y)):
+        return None
     values, modes = np.linalg.eig(matrix)
     if orbit.discrete:
         values = np.log(np.maximum(np.abs(values), 1e-300)) + 1j * np.angle(values)
-    return Rest(y, values, modes, float(_tree.eps(end)) ** 0.5 * max(size, 1e-300))
+    return Rest(y, values, modes, eps**0.5 * max(float(np.linalg.norm(matrix)), 1e-300))
 
 
 def rests(orbit: Orbit, rest: Rest, ys: np.ndarray) -> dict[str, Any] | None:
@@ -256,7 +262,7 @@ def _neighbours_close(returns: Returns, direction: np.ndarray, k: int, period: f
     found = []
     for sign in (1, -1):
         beside = returns.points[-1] + sign * _BESIDE * returns.size * direction
-        points, _ = returns.follow(beside, 24 * period)
+        points, _ = returns.follow(beside, 12 * period)
         apart = len(points) > 0 and np.linalg.norm(points[-1] - returns.points[-1]) > _BESIDE / 4 * returns.size
         found.append(bool(apart) and closing(points, max(MOST_TURNS, k), CLOSED * returns.size) > 0)
     return found

@@ -104,16 +104,6 @@ def on_switch(system: AbstractSystem, x: PyTree, ys: Float[Array, "s n"]) -> Sca
     return jnp.mean(jax.vmap(lies)(ys).astype(ys.dtype))
 
 
-@eqx.filter_jit
-def pace(system: AbstractSystem, x: PyTree) -> tuple[Scalar, Scalar]:
-    """The speed at a state, and the rate at which the velocity changes there, relative to it."""
-    vector, unravel = _tree.ravel(x)
-    velocity = _tree.ravel(system(x))[0]
-    change = jax.jvp(lambda v: _tree.ravel(system(unravel(v)))[0], (vector,), (velocity,))[1]
-    speed = jnp.linalg.norm(velocity)
-    return speed, jnp.linalg.norm(change) / jnp.where(speed > 0, speed, 1.0)
-
-
 def closing(points: np.ndarray, most: int, tolerance: float) -> int:
     """After how many rows the points repeat themselves at the end, to within a tolerance; zero if they do not."""
     for k in range(1, min(most, len(points) // 2) + 1):

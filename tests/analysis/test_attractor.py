@@ -66,6 +66,7 @@ SMOOTH = {
     "Wasserstein": (dirac(o.wasserstein), "centre"),
     "non-saturating": (dirac(o.nonsaturating), "equilibrium"),
     "least squares": (dirac(o.least_squares), "equilibrium"),
+    "least squares, zero-sum": (dirac(o.least_squares_zero_sum), "centre"),
     "R1": (gd.Penalised(dirac(), gd.r1, 0.3), "equilibrium"),
     "quartic penalty": (penalised(1.0, 1.3, gd.quartic), "limit cycle"),
 }
@@ -93,9 +94,17 @@ def flow(name):
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_taxonomy_of_the_dirac_gan(name):
     system = flow(name)
-    found = [gd.attractor(system, start) for start in ring(20, 0.15, 2.0)]
+    found = [gd.attractor(system, start) for start in ring(20, 0.15, 1.35 if "zero-sum" in name else 2.0)]
     assert [each.kind for each in found] == [FLOWS[name][1]] * 20
     assert "because" in str(found[0])
+
+
+def test_a_centre_with_equilibria_around_it():
+    # MD14: beyond the radius sqrt 2 the circles meet the hyperbola theta psi = const, at whose points all comes to rest.
+    for start in ring(20, 1.5, 2.5):
+        found = gd.attractor(flow("least squares, zero-sum"), start)
+        assert found.kind == "equilibrium"
+        np.testing.assert_allclose(abs(found.state.generator * found.state.discriminator), 1, atol=1e-6)
 
 
 # By the closed forms MD02, MD11, MD17 and MD26.
@@ -241,7 +250,7 @@ SPACE = {
 def test_textbook_flows_of_space(name):
     system, kind, size = SPACE[name]
     starts = np.random.default_rng(2).uniform(-size, size, (20, 3))
-    found = [gd.attractor(system, jnp.asarray(start), turns=150) for start in starts]
+    found = [gd.attractor(system, jnp.asarray(start), turns=60 if kind == "chaos" else 150) for start in starts]
     assert [each.kind for each in found] == [kind] * 20
     if name == "Rössler, 3.5":  # the orbit of period two
         assert {round(float(each.period), 3) for each in found} == {11.545}
@@ -251,12 +260,34 @@ def test_textbook_flows_of_space(name):
         assert abs(values.mean() - 0.9056) < 4 * np.sqrt(np.sum(errors**2)) / 20
 
 
+def test_random_linear_flows():
+    rng = np.random.default_rng(6)
+    for i in range(40):
+        alpha, gamma = -rng.uniform(0.02, 0.5, 2)
+        alpha, gamma, kind = [
+            (alpha, gamma, "equilibrium"),
+            (0.0, gamma, "centre"),
+            (-alpha, gamma, "divergence"),
+            (alpha, -gamma, "divergence"),
+        ][i % 4]
+        block = np.array([[alpha, -rng.uniform(0.5, 2.0), 0.0], [0.0, alpha, 0.0], [0.0, 0.0, gamma]])
+        block[1, 0] = -block[0, 1]
+        basis = rng.normal(size=(3, 3)) + 2 * np.eye(3)
+        system = Quadratic(jnp.zeros(3), jnp.asarray(basis @ block @ np.linalg.inv(basis)), jnp.zeros((3, 3, 3)))
+        # Saddles are passed as near as a millionth of the way.
+        start = basis @ (rng.normal(size=3) * np.array([1.0, 1.0, 1e-6 if i % 8 == 3 else 1.0]))
+        found = gd.attractor(system, jnp.asarray(start))
+        assert found.kind == kind, (i, alpha, gamma, found.why)
+        if kind == "equilibrium":
+            assert float(found.growth) == pytest.approx(max(alpha, gamma), rel=1e-8)
+
+
 def test_decays_too_slow_to_show_are_no_centres():
     # By about 5e-9 a turn: returns alone would call it closed.
     damped = gd.attractor(Planar(jnp.asarray(DUFFING), jnp.array([2e-9, 0.0])), jnp.array([1.3, 0.0]))
     assert damped.kind == "undecided"
-    # Of third order, r' = -r^3, at a radius of 1e-5.
-    small = gd.attractor(Planar(jnp.asarray(STUART_LANDAU), jnp.array([0.0, 1.0])), jnp.array([1e-5, 0.0]))
+    # Of third order, r' = -r^3, at a radius of 1e-3.
+    small = gd.attractor(Planar(jnp.asarray(STUART_LANDAU), jnp.array([0.0, 1.0])), jnp.array([1e-3, 0.0]))
     assert small.kind == "equilibrium"
     assert float(small.slope) == pytest.approx(2, rel=1e-9)
 
@@ -304,7 +335,7 @@ def fate(mu, l, radius, closed):
 @pytest.mark.parametrize(("kind", "closed"), [(Bent, "limit cycle"), (BentMap, "invariant circle")])
 def test_random_normal_forms(kind, closed):
     rng = np.random.default_rng(3)
-    for i in range(70):
+    for i in range(50):
         mu, l = rng.choice([-1, 1], 2) * rng.uniform((0.02, 0.3), (0.2, 1.0))
         mu, l = [(mu, l), (mu, l), (mu, l), (0.0, 0.0), (0.0, -abs(l))][i % 5]
         radius = rng.uniform(0.1, 0.9) * np.sqrt(-mu / l) if mu * l < 0 else rng.uniform(0.1, 0.6)
