@@ -53,7 +53,7 @@ def follow_flow(orbit: Orbit, x: PyTree, turn: float, budget: int) -> tuple[dict
         if counted >= budget:
             break
         burn = 0.0 if made < 1 else min(counted, budget - counted) * turn
-    return _aperiodic_flow(orbit, x, turn, solver), x
+    return _aperiodic_flow(orbit, x, turn, solver, float(np.clip(budget, 128, 320))), x
 
 
 def _stopped(orbit: Orbit, code: int, ys: np.ndarray) -> dict | None:
@@ -120,14 +120,14 @@ def _returning(orbit: Orbit, rest: Rest | None, returns: Returns, ys: np.ndarray
     return ended, None if ended else _fate.shortcut(returns)
 
 
-def _aperiodic_flow(orbit: Orbit, x: PyTree, turn: float, solver: Solver) -> dict:
+def _aperiodic_flow(orbit: Orbit, x: PyTree, turn: float, solver: Solver, turns: float) -> dict:
     """A torus or chaos, by Lyapunov exponents and by averages over returns."""
     n = orbit.start.size
     if n < 3:
         return orbit.ends(_fate.UNDECIDED, f"{_NEITHER} within the turns that it was followed for")
     # The orbit itself is followed more closely; of these numbers the scatter is the error.
     rtol = max(1e-8, 100 * _tree.eps(x))
-    found = lyapunov(orbit.system, x, min(n, 3), span=320 * turn, transient=0.0, interval=turn / 2, rtol=rtol, throw=False)
+    found = lyapunov(orbit.system, x, min(n, 3), span=turns * turn, transient=0.0, interval=turn / 2, rtol=rtol, throw=False)
     values, errors = np.asarray(found.values), np.asarray(found.errors)
     if not np.all(np.isfinite(errors)):
         return orbit.ends(_fate.UNDECIDED, f"{_NEITHER}, and it has no Lyapunov exponents")
