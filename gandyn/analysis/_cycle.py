@@ -209,7 +209,7 @@ def cycle(
 ) -> Cycle:
     r"""A closed orbit near a guess, stable or not, by shooting.
 
-    Newton's method on :math:`arphi_{T/s}(x_i) = x_{i+1}` for the nodes of s segments and the period, with the first node on a
+    Newton's method on :math:`\varphi_{T/s}(x_i) = x_{i+1}` for the nodes of s segments and the period, with the first node on a
     section; the derivatives come from the variational equation along the orbit, saltation at switches included. The guess may
     be rough, or any state of a trajectory: the orbit is followed through it, and shooting starts where it comes back closest to
     itself. Around a centre the result is the closed orbit through the guess, and `isolated` is false: the equations are
