@@ -16,6 +16,13 @@ settings.register_profile("gandyn", deadline=None, derandomize=True, max_example
 settings.load_profile("gandyn")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forget():
+    """Drop a file's compiled programs after it: those of all files together exhaust what a process may map."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def unchecked():
     """No type checker, so that an argument of the wrong type meets the package's own error."""

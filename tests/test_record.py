@@ -50,7 +50,7 @@ def results():
         "Attractor": gd.Attractor(
             kind="chaos", why="it is", state=three, result=good, **dict.fromkeys(_attractor._NUMBERS, three[0])
         ),
-        "Basins": gd.Basins(jnp.array([0, -2]), three, ("chaos",), three, jnp.ones((3, 2)), three[0], good),
+        "Basins": gd.Basins(jnp.array([0, -2]), (three, three), three, ("chaos",), three, jnp.ones((3, 2)), three[0], good),
         "Crossings": gd.Crossings(three, gd.Players(three, three), three, three, three[0], gd.Players(*three[:2]), good, {}),
         "Cycle": gd.Cycle(
             three[0], three, gd.Players(three, three), three * 1j, three, *three[:2], three[0] > 0, three[2], good, {"steps": 3}

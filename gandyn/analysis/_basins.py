@@ -31,12 +31,14 @@ class Basins(eqx.Module):
     """The attractor on which each start ends, and the shares of the starts.
 
     `labels` has the shape of the starts: the number of the attractor, -1 for those that run away, -2 for those that are on
-    none of the attractors in the end. `attractors` are states on them, stacked, and `kinds` what they are. `fractions` are the
-    shares of the attractors in turn, of divergence and of the undecided; `intervals` those of Wilson (1927) at the confidence
-    asked for, as if the starts were drawn at random. `tolerance` is how near an attractor counts as on it.
+    none of the attractors in the end; `box` the corners between which they lie. `attractors` are states on them, stacked,
+    and `kinds` what they are. `fractions` are the shares of the attractors in turn, of divergence and of the undecided;
+    `intervals` those of Wilson (1927) at the confidence asked for, as if the starts were drawn at random. `tolerance` is
+    how near an attractor counts as on it.
     """
 
     labels: Int[Array, "*s"]
+    box: tuple[PyTree, PyTree]
     attractors: PyTree
     kinds: tuple[str, ...] = eqx.field(static=True)
     fractions: Float[Array, " k"]
@@ -203,6 +205,7 @@ def basins(
     rows = [scipy.stats.binomtest(total, numbers.size).proportion_ci(confidence, "wilson") for total in totals]
     return Basins(
         labels.reshape(shape),
+        (low, _tree.state_arrays(box[1])),
         jax.tree.map(lambda *leaves: jnp.stack(leaves), *[state for _, state in known]),
         tuple(kind for kind, _ in known),
         jnp.asarray(np.array(totals) / numbers.size, dtype),

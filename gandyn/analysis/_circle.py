@@ -59,7 +59,7 @@ def birkhoff(values: Float[Array, "t *k"]) -> tuple[Array, Array]:
 
     With the weight :math:`\exp(-1/(t(1-t)))` the average over a quasi-periodic orbit converges faster than any power of its
     length (Das, Saiki, Sander and Yorke, 2017); over a chaotic one it converges no faster than the plain mean. The error is
-    the difference to the average over the second half.
+    the difference to the average over the second half, and rounding.
     """
 
     def average(part: Array) -> Array:
@@ -67,8 +67,8 @@ def birkhoff(values: Float[Array, "t *k"]) -> tuple[Array, Array]:
         weight = jnp.exp(-1 / (t * (1 - t)))
         return jnp.tensordot(weight / jnp.sum(weight), part, axes=1)
 
-    whole = average(values)
-    return whole, jnp.abs(whole - average(values[values.shape[0] // 2 :]))
+    whole, rounding = average(values), jnp.finfo(values.dtype).eps * average(jnp.abs(values))
+    return whole, jnp.abs(whole - average(values[values.shape[0] // 2 :])) + rounding
 
 
 def turns(plane: Float[Array, "t 2"]) -> Float[Array, " s"]:

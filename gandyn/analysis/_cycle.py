@@ -82,7 +82,8 @@ class Cycle(eqx.Module):
 
     def __str__(self) -> str:
         pairs = zip(np.asarray(self.multipliers), np.asarray(self.errors), strict=True)
-        shown = ", ".join(f"{value:.10g} (error {error * abs(value):.1g})" for value, error in list(pairs)[:6])
+        real = [(value if value.imag else value.real, error * abs(value)) for value, error in list(pairs)[:6]]
+        shown = ", ".join(f"{value:.10g} (error {error:.1g})" for value, error in real)
         kind = "isolated" if self.isolated else "one of a family"
         return (
             f"period       {float(self.period):.13g}\n"

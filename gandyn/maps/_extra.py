@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
 from .._system import AbstractFlow, AbstractMap, AbstractSystem
-from ._step import advance, check_step, steps, whole
+from ._step import advance, check_step, check_weight, steps, whole
 from ._wrap import AbstractWrapper
 
 
@@ -102,6 +102,7 @@ class Lookahead(AbstractWrapper):
     def __check_init__(self):
         if not isinstance(self.steps, int) or self.steps < 1:
             raise ValueError(f"Lookahead: at least one inner step is needed; got {self.steps}.")
+        check_weight(self.alpha, "Lookahead: alpha")
 
     def __call__(self, x: PyTree) -> PyTree:
         """The inner steps, then the average."""

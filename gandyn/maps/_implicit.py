@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PyTree, Scalar
 from .. import _tree
 from .._results import RESULTS, worst
 from .._system import AbstractFlow, AbstractMap, AbstractSystem
-from ._step import advance, check_step, steps
+from ._step import advance, check_step, check_weight, steps
 
 
 def _solve(operator: Callable[[PyTree], PyTree], right: PyTree, solver: Any = None) -> PyTree:
@@ -51,6 +51,7 @@ class Implicit(AbstractMap):
 
     def __check_init__(self):
         check_step(self.h, "Implicit")
+        check_weight(self.theta, "Implicit: theta")
 
     def __call__(self, x: PyTree) -> PyTree:
         """One step."""

@@ -19,6 +19,12 @@ def check_step(h: PyTree, name: str) -> None:
             raise ValueError(f"{name}: step sizes must be positive and finite; got {value}.")
 
 
+def check_weight(weight: Array, name: str, low: float = 0.0, high: float = 1.0) -> None:
+    """Refuse a weight outside an interval, whose ends count as inside."""
+    if _tree.concrete(weight) and not low <= np.asarray(weight) <= high:
+        raise ValueError(f"{name} must lie between {low:g} and {high:g}; got {weight}.")
+
+
 def whole(count: Any) -> Any:
     """A count as it is, but a Python integer for one of NumPy: the converter of every static count."""
     return int(count) if isinstance(count, np.integer) else count

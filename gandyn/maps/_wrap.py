@@ -11,7 +11,7 @@ from .. import _tree
 from .._constraint import AbstractConstraint, check_constraint
 from .._results import RESULTS
 from .._system import AbstractMap
-from ._step import whole
+from ._step import check_weight, whole
 
 
 class AbstractWrapper(AbstractMap):
@@ -142,6 +142,9 @@ class Averaged(AbstractWrapper):
 
     map: AbstractMap
     decay: Scalar = eqx.field(converter=_tree.real)
+
+    def __check_init__(self):
+        check_weight(self.decay, "Averaged: the decay")
 
     def inner(self, state: WithAverage) -> PyTree:
         """Beside the average."""

@@ -2,7 +2,6 @@
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import ListedColormap, to_rgb
@@ -22,20 +21,17 @@ def _tinted(color: str) -> np.ndarray:
     return 1 - _TINT * (1 - np.array(to_rgb(color)))
 
 
-def _grid(found: Basins, box: tuple[PyTree, PyTree]) -> tuple[list[int], list[np.ndarray], list[str], np.ndarray]:
+def _grid(found: Basins) -> tuple[list[int], list[np.ndarray], list[str], np.ndarray]:
     """The two coordinates of the grid, the values and names of both, and the labels by rows."""
-    low, high = (_tree.state_arrays(corner) for corner in box)
-    _tree.check_like(high, low, "The box has an upper corner")
-    a, b = (np.asarray(_tree.ravel(corner)[0]) for corner in (low, high))
+    a, b = (np.asarray(_tree.ravel(corner)[0]) for corner in found.box)
     shape = found.labels.shape
     wide = [i for i, count in enumerate(shape) if count > 1]
     if len(shape) != a.size or len(wide) != 2:
         raise ValueError(
-            f"basins draws a grid over two coordinates, in its own box; the labels have the shape {shape} and the box's "
-            f"corners {a.size} coordinates."
+            f"basins draws a grid over two coordinates; the labels have the shape {shape}, the states {a.size} coordinates."
         )
     values = [np.linspace(a[i], b[i], shape[i]) for i in wide]
-    names = coordinate_names(low)
+    names = coordinate_names(found.box[0])
     return wide, values, [names[i] for i in wide], np.asarray(found.labels).reshape([shape[i] for i in wide]).T
 
 
@@ -58,7 +54,6 @@ def _rows(found: Basins) -> list[str]:
 @style()
 def basins(
     found: Basins,
-    box: tuple[PyTree, PyTree],
     *,
     flow: AbstractFlow | None = None,
     borders: bool = False,
@@ -71,7 +66,6 @@ def basins(
 
     Args:
         found: From `gd.basins` on a grid over two coordinates.
-        box: The box that it was given.
         flow: A flow of two coordinates whose separatrices are to be drawn: the stable manifolds of its saddles in the box.
         borders: Draw the borders between cells that end differently.
         ax: Where to draw; a new figure if left out.
@@ -80,9 +74,9 @@ def basins(
         The axes.
 
     Raises:
-        ValueError: Starts that are no grid over two coordinates, or a box of another structure.
+        ValueError: Starts that are no grid over two coordinates.
     """
-    wide, values, names, labels = _grid(found, box)
+    wide, values, names, labels = _grid(found)
     ax = axes(ax, 3.8)
     x, y = (edges(value) for value in values)
     count = len(found.kinds)
@@ -105,7 +99,7 @@ def basins(
         for side in _borders(labels, x, y):
             ax.plot(*side.T, color=BLACK, lw=0.9, solid_capstyle="projecting", zorder=3, label="border of cells")
     if flow is not None:
-        separatrices(ax, flow, box, BLACK)
+        separatrices(ax, flow, found.box, BLACK)
     if 0.5 <= np.ptp(x) / np.ptp(y) <= 2:
         ax.set_aspect("equal")
     ax.set(xlim=x[[0, -1]], ylim=y[[0, -1]], xlabel=names[0], ylabel=names[1])

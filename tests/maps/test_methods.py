@@ -182,6 +182,9 @@ def test_maps_pass_on_the_kinks_of_a_flow(step):
         (lambda: gd.Unrolled(FLOW, 2.5, 0.1), "at least one step"),
         (lambda: gd.Minibatch(lambda s: s.flow.real, 0), "at least one point"),
         (lambda: gd.AltGD(FLOW, 0.1, steps=(0, 1)), "at least one step"),
+        (lambda: gd.Lookahead(gd.SimGD(FLOW, 0.1), 2, 1.5), "alpha must lie between 0 and 1; got 1.5"),
+        (lambda: gd.Averaged(gd.SimGD(FLOW, 0.1), -0.1), "decay must lie between 0 and 1; got -0.1"),
+        (lambda: gd.Implicit(FLOW, 0.1, 2.0), "theta must lie between 0 and 1; got 2.0"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

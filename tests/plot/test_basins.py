@@ -34,7 +34,7 @@ def mesh(ax):
 
 
 def test_cells_have_the_colour_of_their_attractor(found):
-    ax = gd.plot.basins(found, BOX)
+    ax = gd.plot.basins(found)
     cells = mesh(ax)
     ax.figure.canvas.draw()
     colors = cells.get_facecolors()[:, :3].reshape(5, 6, 3)
@@ -60,6 +60,7 @@ def test_cells_have_the_colour_of_their_attractor(found):
 def changed(found, labels):
     return type(found)(
         jnp.asarray(labels),
+        found.box,
         found.attractors,
         ("equilibrium", "limit cycle"),
         found.fractions,
@@ -73,7 +74,7 @@ def test_undecided_cells_are_hatched_and_borders_are_drawn(found):
     numbers = np.zeros((6, 5), int)
     numbers[1, 3] = -2
     numbers[5, 0] = 1
-    ax = gd.plot.basins(changed(found, numbers), BOX, borders=True)
+    ax = gd.plot.basins(changed(found, numbers), borders=True)
     blocks = next(artist for artist in ax.collections if isinstance(artist, PolyCollection))
     assert blocks.get_hatch()
     (path,) = blocks.get_paths()
@@ -88,13 +89,13 @@ def test_undecided_cells_are_hatched_and_borders_are_drawn(found):
 
 def test_a_grid_over_two_coordinates_is_needed(found):
     with pytest.raises(ValueError, match=r"grid over two coordinates.*shape \(30,\)"):
-        gd.plot.basins(changed(found, np.zeros(30, int)), BOX)
-    with pytest.raises(ValueError, match="upper corner"):
-        gd.plot.basins(found, (BOX[0], jnp.zeros(2)))
+        gd.plot.basins(changed(found, np.zeros(30, int)))
     plane = changed(found, np.zeros((3, 1, 4), int))
     line = (jnp.array([0.0, 1.0, 2.0]), jnp.array([1.0, 1.0, 3.0]))
     attractors = jnp.array([[0.0, 1.0, 2.5], [1.0, 1.0, 2.5]])
-    plane = type(plane)(plane.labels, attractors, plane.kinds, plane.fractions, plane.intervals, plane.tolerance, plane.result)
-    ax = gd.plot.basins(plane, line)
+    plane = type(plane)(
+        plane.labels, line, attractors, plane.kinds, plane.fractions, plane.intervals, plane.tolerance, plane.result
+    )
+    ax = gd.plot.basins(plane)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x[0]", "x[2]")
     assert ax.lines[1].get_xydata().tolist() == [[1.0, 2.5]]

@@ -71,9 +71,9 @@ def test_manifolds_of_a_saddle_are_its_invariant_curves():
 def test_basins_have_the_separatrices_only():
     flow, labels_of_cells = bent(SADDLE, 1.0), jnp.zeros((4, 4), int)
     found = gd.Basins(
-        labels_of_cells, jnp.zeros((1, 2)), ("one",), jnp.ones(3), jnp.ones((3, 2)), jnp.ones(()), gd.RESULTS.successful
+        labels_of_cells, BOX, jnp.zeros((1, 2)), ("one",), jnp.ones(3), jnp.ones((3, 2)), jnp.ones(()), gd.RESULTS.successful
     )
-    ax = gd.plot.basins(found, BOX, flow=flow)
+    ax = gd.plot.basins(found, flow=flow)
     stable = np.concatenate(named(ax, "stable manifold"))
     assert np.nanmax(np.abs(stable[:, 0])) < 1e-9
     assert np.nanmin(stable[:, 1]) < -1
