@@ -35,7 +35,9 @@ class Circle(eqx.Module):
 
     @property
     def verdict(self) -> str:
-        """`attracting`, `neutral` (one of a family, such as the ellipses of a centre) or `undecided`."""
+        """`attracting`, `repelling`, `neutral` (one of a family, such as the ellipses of a centre), `undecided` or `failed`."""
+        if bool(self.result != RESULTS.successful):
+            return "failed"
         value, error = float(self.transverse), float(self.errors[2])
         if not np.isfinite(value + error):
             return UNDECIDED
