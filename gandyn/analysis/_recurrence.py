@@ -42,7 +42,11 @@ def _closest(states: Array, times: Array, speeds: Array, period: Scalar) -> tupl
     alike &= turns == jnp.min(jnp.where(alike, turns, count))
     index = jnp.argmax(alike.reshape(-1))
     i, j = index // count, index % count
-    return i, j, gaps[i, j]
+    # Where a part of that time, once more or less exactly, brings the orbit as near, it is the multiple of a shorter period.
+    apart, later = jnp.linalg.norm(states - states[i][None], axis=-1), times > times[i]
+    parts = span[i, j] / jnp.where(later, span[i], jnp.nan)
+    shorter = (jnp.abs(parts - jnp.round(parts)) <= 0.01) & (apart <= 2 * apart[j] + 1e-9 * way[i, j])
+    return i, jnp.where(jnp.any(shorter), jnp.argmax(shorter), j), gaps[i, j]
 
 
 def closest_return(field: Flat, solver: Solver, y: Float[Array, " n"], section: Section | None, period: Scalar) -> Guess:

@@ -104,7 +104,7 @@ def test_the_guess_may_be_any_state_of_a_trajectory(guess):
     np.testing.assert_allclose(found.period, 6.663286859323, rtol=1e-11)
 
 
-@pytest.mark.parametrize("times", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("times", [1, 2, 7, 9, 12, 20])
 def test_a_multiple_of_the_period_returns_the_smallest(times):
     found = gd.cycle(text.VanDerPol(1.0), jnp.array([2.0, 0.1]), times * 6.7)
     np.testing.assert_allclose(found.period, 6.663286859323, rtol=1e-11)
