@@ -59,7 +59,12 @@ def _equilibrium(system: AbstractSystem, guess: PyTree, solver: Any, max_steps: 
     rounding = 20 * eps * generic * reach + (10 * eps * _tree.norm(state) if isinstance(system, AbstractMap) else 0.0)
     small = (size**2 <= eps**0.5 * slope * reach) | (size <= rounding)
     broken = ~(jnp.isfinite(size) & _tree.finite(state))
-    result = worst((broken, first(system.failure(state), RESULTS.nonfinite)), (~small, RESULTS.not_converged))
+    kinked = jnp.any(jnp.abs(system.switches(state)) <= eps**0.5)
+    result = worst(
+        (broken, first(system.failure(state), RESULTS.nonfinite)),
+        (~small & kinked, RESULTS.switching),
+        (~small, RESULTS.not_converged),
+    )
     return Equilibrium(state, size, result, {"steps": solution.stats["num_steps"]})
 
 

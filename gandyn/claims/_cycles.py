@@ -34,7 +34,7 @@ def half_turn(field: Callable, theta: float) -> tuple[float, float]:
         return x[1] if t > 0 else 1.0
 
     landing.terminal, landing.direction = True, -1  # type: ignore[attr-defined]
-    found = solve_ivp(field, (0.0, 100.0), [theta, 0.0], "DOP853", events=landing, rtol=1e-13, atol=1e-14)
+    found = solve_ivp(field, (0.0, 100.0), np.array([theta, 0.0]), "DOP853", events=landing, rtol=1e-13, atol=1e-14)
     return float(found.y_events[0][0][0]), float(found.t_events[0][0])
 
 
@@ -112,7 +112,8 @@ def van_der_pol(mu: float) -> tuple[float, float, float]:
     def top(t: float, x: np.ndarray) -> float:
         return x[0] + mu * (x[1] - x[1] ** 3 / 3)
 
-    half = solve_ivp(with_divergence, (0, period / 2), [theta, 0, 0], "DOP853", events=top, rtol=1e-13, atol=1e-14)
+    start = np.array([theta, 0.0, 0.0])
+    half = solve_ivp(with_divergence, (0, period / 2), start, "DOP853", events=top, rtol=1e-13, atol=1e-14)
     return period, float(np.max(half.y_events[0][:, 1])), float(np.exp(2 * half.y[2, -1]))
 
 
