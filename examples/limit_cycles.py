@@ -36,8 +36,8 @@ for name, (game, rest) in games.items():
     ax.axhline(2 * np.pi / rotation, color="0.5", ls=":", lw=0.9)
 
 # %%
-# A gradient penalty around a slope that is not zero makes one of the Dirac-GAN's circles a limit cycle (Mescheder, Geiger
-# and Nowozin, 2018). Shooting finds it, its period and its multiplier, by which a distance from it shrinks in a turn.
+# A gradient penalty around a slope that is not zero leaves the Dirac-GAN a single closed orbit, a limit cycle (Mescheder,
+# Geiger and Nowozin, 2018). Shooting finds it, its period and its multiplier, by which a distance from it shrinks in a turn.
 
 penalty = gd.gradient_penalty(1.0, gd.two_sided, gd.on_real)
 game = gd.Penalised(gd.games.dirac(wasserstein), penalty, 0.7)

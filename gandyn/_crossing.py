@@ -1,4 +1,4 @@
-"""Sections, and the crossings of an orbit with one: found between the steps of a solver, and polished by steps of their own."""
+"""The crossings of an orbit with a section: found between the steps of a solver, and polished by steps of their own."""
 
 from typing import Any, NamedTuple
 

@@ -14,7 +14,6 @@ from .._march import Solver
 from .._system import AbstractMap, AbstractSystem
 
 SAMPLES = 512
-FAR = 1e9
 
 
 class Seen(NamedTuple):
@@ -70,7 +69,7 @@ def sample_map(system: AbstractMap, x: PyTree, burn: Int[Array, ""], every: Int[
 
     def advance(_: Any, y: PyTree) -> PyTree:
         following, size = system(y), _tree.norm(y)
-        return jax.tree.map(lambda a, b: jnp.where(size < FAR, a, b), following, y)
+        return jax.tree.map(lambda a, b: jnp.where(size < _march.FAR, a, b), following, y)
 
     def step(carry: tuple, _: None) -> tuple[tuple, tuple[Array, Array]]:
         y, direction, turns = carry
@@ -82,7 +81,7 @@ def sample_map(system: AbstractMap, x: PyTree, burn: Int[Array, ""], every: Int[
     x = jax.lax.fori_loop(0, burn, advance, x)
     start = (x, jnp.zeros_like(_tree.ravel(x)[0]), jnp.zeros((), _tree.ravel(x)[0].dtype))
     (end, _, _), (ys, turns) = jax.lax.scan(step, start, length=count)
-    code = jnp.where(_tree.norm(end) < FAR, _march.RUNNING, _march.DIVERGED)
+    code = jnp.where(_tree.norm(end) < _march.FAR, _march.RUNNING, _march.DIVERGED)
     return Seen(ys, turns, jnp.asarray(burn + count * every, ys.dtype), code, end)
 
 
