@@ -202,8 +202,8 @@ def search(
     crossings = jax.vmap(lambda found: _polish(field, on, solver, found))(ended.records)
     there = jnp.arange(count) < ended.filled
     crossings = jax.tree.map(lambda v: jnp.where(there.reshape(-1, *[1] * (v.ndim - 1)), v, jnp.nan), crossings)
-    full = ended.filled >= count
-    return crossings, ended.march._replace(code=jnp.where(full, _march.ARRIVED, ended.march.code))
+    code = jnp.where((ended.march.code == _march.RUNNING) & (ended.march.t < limit), _march.STEPS, ended.march.code)
+    return crossings, ended.march._replace(code=jnp.where(ended.filled >= count, _march.ARRIVED, code))
 
 
 @eqx.filter_jit

@@ -97,15 +97,18 @@ class Sided(eqx.Module):
 
 
 def switches(field: Any, z: Float[Array, " m"]) -> Float[Array, " k"]:
+    """The switches of a field that carries more than the point along, at its point."""
     return field.base.switches(field.point(z))
 
 
 def strayed(field: Any, z: Float[Array, " m"], sides: Bool[Array, " k"]) -> Bool[Array, ""]:
+    """Whether the point has left the given sides of the switches, by more than rounding."""
     values = switches(field, z)
     return jnp.any(jnp.where(sides, -values, values) > rounding(field.point(z)))
 
 
 def rounding(y: Float[Array, " n"]) -> Scalar:
+    """How far a point on a surface may be from it, by rounding."""
     return 100 * jnp.finfo(y.dtype).eps * (1 + jnp.linalg.norm(y))
 
 
@@ -121,6 +124,7 @@ class Ahead(NamedTuple):
 
 
 def ahead_of(field: Any, z: Float[Array, " m"], sides: Bool[Array, " k"]) -> Ahead:
+    """The switch that the orbit meets first if it goes on straight."""
     y = field.point(z)
     velocity = field.base(y)
     values, rates = jax.jvp(field.base.switches, (y,), (velocity,))

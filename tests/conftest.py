@@ -24,6 +24,18 @@ def _forget():
 
 
 @pytest.fixture
+def run(capsys):
+    """The command line: its exit code, and what it wrote to stdout and to stderr."""
+    # Not above: the type checker has to be there before the package is.
+    from gandyn import cli
+
+    def command(*words):
+        return cli.run(words), *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
 def unchecked():
     """No type checker, so that an argument of the wrong type meets the package's own error."""
     jaxtyping.config.update("jaxtyping_disable", True)

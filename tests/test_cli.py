@@ -23,16 +23,6 @@ from gandyn.cli._options import System
 COMMAND = [sys.executable, "-m", "gandyn"]
 
 
-@pytest.fixture
-def run(capsys):
-    def command(*words):
-        code = cli.run(words)
-        seen = capsys.readouterr()
-        return code, seen.out, seen.err
-
-    return command
-
-
 def assembled(game, **options):
     return _specs.assemble(game, System(**options))
 

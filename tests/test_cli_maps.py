@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import gandyn as gd
-from gandyn import cli
 from gandyn.cli._maps import MAPS
 from gandyn.cli._options import System
 from gandyn.cli._specs import assemble
@@ -35,15 +34,6 @@ SPECS = {
 
 def _optax(name, flow, **numbers):
     return gd.Optax(flow, getattr(pytest.importorskip("optax"), name), learning_rate=0.1, **numbers)
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*words):
-        code = cli.run(words)
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def _players(*numbers):

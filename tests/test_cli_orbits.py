@@ -6,19 +6,8 @@ import numpy as np
 import pytest
 
 import gandyn as gd
-from gandyn import cli
 
 PENALISED = ("dirac", "--objective", "wasserstein", "--penalty", "gp=0.7,points=real", "--at", "1,0.5")
-
-
-@pytest.fixture
-def run(capsys):
-    def command(*words):
-        code = cli.run(words)
-        seen = capsys.readouterr()
-        return code, seen.out, seen.err
-
-    return command
 
 
 def test_a_cycle_is_printed_and_kept(run, tmp_path):

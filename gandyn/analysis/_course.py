@@ -47,7 +47,7 @@ def follow_flow(orbit: Orbit, x: PyTree, turn: float, budget: int) -> tuple[dict
         else:
             x = seen.end
         if ended:
-            return _along_switch(orbit, ended, x, ys, span), x
+            return _along_switch(orbit, ended, x, ys), x
         counted += (burn + span) / span * made
         turn = span / made if made >= 1 else 8 * turn
         if counted >= budget:
@@ -70,7 +70,7 @@ def _stopped(orbit: Orbit, code: int, ys: np.ndarray) -> dict | None:
     return None
 
 
-def _along_switch(orbit: Orbit, ended: dict, x: PyTree, ys: np.ndarray, span: float) -> dict:
+def _along_switch(orbit: Orbit, ended: dict, x: PyTree, ys: np.ndarray) -> dict:
     """The same verdict, or `sliding` where the final orbit spends part of its time on a constraint."""
     if not orbit.switching or ended["kind"] == _fate.EQUILIBRIUM:
         return ended

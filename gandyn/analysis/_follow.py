@@ -12,6 +12,7 @@ from .. import _march, _tree
 from .._field import Flat
 from .._march import Solver
 from .._system import AbstractMap, AbstractSystem
+from ._circle import birkhoff
 
 SAMPLES = 512
 
@@ -128,16 +129,9 @@ def contraction(points: np.ndarray, most: int) -> tuple[int, float]:
     return 0, np.nan
 
 
-def average(values: np.ndarray) -> np.ndarray:
-    """The weighted Birkhoff average of rows (Das, Saiki, Sander and Yorke, 2017)."""
-    t = np.arange(1, len(values) + 1) / (len(values) + 1)
-    weight = np.exp(-1 / (t * (1 - t)))
-    return weight @ values / weight.sum()
-
-
 def unsteadiness(points: np.ndarray) -> float:
     """By how much weighted averages over the two halves differ, relative to the spread: tiny where motion is quasi-periodic."""
     half = len(points) // 2
-    values = np.concatenate([points, points**2], axis=1)
+    values = jnp.concatenate([points, points**2], axis=1)
     spread = np.std(values, axis=0).max()
-    return float(np.abs(average(values[:half]) - average(values[half:])).max() / max(spread, np.finfo(float).tiny))
+    return float(np.abs(birkhoff(values[:half])[0] - birkhoff(values[half:])[0]).max() / max(spread, np.finfo(float).tiny))

@@ -112,3 +112,10 @@ def smallest_singular_value(matrix: Array) -> Array:
     split = jnp.sqrt(jnp.maximum(square - 2 * determinant, 0.0)) * jnp.sqrt(square + 2 * determinant)
     largest = jnp.sqrt((square + split) / 2)
     return jnp.where(largest > 0, determinant / jnp.where(largest > 0, largest, 1.0), 0.0)
+
+
+def across(matrix: Array, tangent: Array) -> Array:
+    """A matrix on the orthogonal complement of a tangent space."""
+    (n, d), eye = tangent.shape, jnp.eye(tangent.shape[0], dtype=matrix.dtype)
+    basis = jnp.linalg.qr(jnp.concatenate([tangent, eye], axis=1))[0][:, d:n]
+    return basis.T @ matrix @ basis

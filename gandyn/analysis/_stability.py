@@ -12,7 +12,7 @@ from .._results import RESULTS, check, first, message, worst
 from .._system import AbstractMap, AbstractSystem
 from ..games._measure import companion
 from ._equilibrium import Manifold
-from ._linear import damped_solve, eigenvalues, jacobian, smallest_singular_value
+from ._linear import across, damped_solve, eigenvalues, jacobian, smallest_singular_value
 from ._memory import idle, names, restless, restless_leaves, settled, stationary_tolerance, without
 from ._pseudospectrum import perturbed_growth
 
@@ -201,7 +201,6 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None, still: 
     matrix = jacobian(inner, x)
     aside = idle(inner, x, matrix, tangent)
     matrix = without(matrix, aside)
-    n = matrix.shape[0]
     eps, tiny = _tree.eps(x), jnp.finfo(matrix.dtype).tiny
     level, residual, slope = _backward_error(inner, x, matrix, aside, tangent)
     distance, tolerance = jnp.linalg.norm(residual), stationary_tolerance(x, slope)
@@ -215,11 +214,7 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None, still: 
         (_leaves(inner, matrix, tangent) & still, RESULTS.not_tangent),
         (~jnp.isfinite(level), RESULTS.nonfinite),
     )
-    neutral = 0
-    if tangent is not None and tangent.shape[1]:
-        neutral = tangent.shape[1]
-        basis = jnp.linalg.qr(jnp.concatenate([tangent, jnp.eye(n, dtype=matrix.dtype)], axis=1))[0][:, neutral:n]
-        matrix = basis.T @ matrix @ basis
+    matrix, neutral = (matrix, 0) if tangent is None else (across(matrix, tangent), tangent.shape[1])
     size = jnp.linalg.norm(matrix)
     matrix = jnp.where(jnp.isfinite(matrix), matrix, 0.0)
 
@@ -241,8 +236,8 @@ def _stability(system: AbstractSystem, x: PyTree, tangent: Array | None, still: 
     scale = steepness * size + tiny / eps
     spectrum = jnp.where(none, 0.0, image(values))
     result = first(result, worst((~jnp.all(jnp.isfinite(spectrum)), reason)))
-    failed = result != RESULTS.successful
-    spectrum, exponents, bound, scale = (jnp.where(failed, jnp.nan, v) for v in (spectrum, exponents, bound, scale))
+    numbers = (spectrum, exponents, bound, scale)
+    spectrum, exponents, bound, scale = (jnp.where(result == RESULTS.successful, v, jnp.nan) for v in numbers)
     forgotten = system.projected() if isinstance(system, AbstractMap) else 0
     if forgotten:
         kept = jnp.sort(jnp.argsort(jnp.abs(spectrum))[forgotten:])

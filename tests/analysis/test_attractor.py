@@ -10,26 +10,9 @@ import pytest
 from jax import Array
 
 import gandyn as gd
+from gandyn.claims._taxonomy import OneOf
 
 P, o, dirac = gd.Players, gd.objectives, gd.games.dirac
-
-
-class OneOf(gd.AbstractFlow):
-    """One of several flows on the same state, chosen by a number; with as many switches as the one that has most."""
-
-    flows: tuple
-    which: Array
-    most: int
-
-    def __call__(self, x):
-        return jax.lax.switch(self.which, [lambda y, f=f: f(y) for f in self.flows], x)
-
-    def switches(self, x):
-        def padded(y, flow):
-            values = flow.switches(y)
-            return jnp.concatenate([values, jnp.ones(self.most - values.size)])
-
-        return jax.lax.switch(self.which, [lambda y, f=f: padded(y, f) for f in self.flows], x)
 
 
 class OneMap(gd.AbstractMap):
@@ -88,7 +71,7 @@ FLOWS = {**SMOOTH, **DAMPED, **KINKED}
 def flow(name):
     group = next(group for group in (SMOOTH, DAMPED, KINKED) if name in group)
     flows, which = together(group, name)
-    return OneOf(flows, which, max(made.switches(P(jnp.ones(()), jnp.ones(()))).size for made in flows))
+    return OneOf(flows, which)
 
 
 @pytest.mark.parametrize("name", FLOWS)

@@ -88,10 +88,17 @@ def test_multipliers_below_every_tolerance(mu):
     # 1e-37 and 1e-366: nothing of them is left in the product of the matrices, but the divergence knows them.
     found = gd.cycle(text.VanDerPol(mu), jnp.array([2.0, 0.0]))
     x = np.asarray(found.xs[:, 0])
+
+    def field(t, y):
+        return [y[1], mu * (1 - y[0] ** 2) * y[1] - y[0], mu * (1 - y[0] ** 2)]
+
+    start = np.array([*np.asarray(found.state), 0.0])
+    turn = scipy.integrate.solve_ivp(field, (0, float(found.period)), start, "DOP853", rtol=1e-12, atol=1e-12).y[2, -1]
     assert found.verdict == "stable"
     assert float(found.digits[0]) > 6
-    np.testing.assert_allclose(found.exponents.real * found.period, [found.divergence], rtol=1e-12)
-    assert found.divergence < -80
+    # On the fast parts either integration is good to some digits less than its tolerance.
+    np.testing.assert_allclose(found.exponents.real * found.period, [turn], rtol=1e-8)
+    assert turn < -80
     assert x.max() < 2.03
 
 

@@ -287,6 +287,7 @@ def test_each_failure_has_its_own_result():
     never = gd.crossings(oscillator, jnp.array([0.5, 0.0]), far, max_time=30.0, throw=False)
     assert never.result == R.no_return
     assert float(never.time) == 30.0
+    assert gd.crossings(oscillator, jnp.array([0.5, 0.0]), far, max_steps=40, throw=False).result == R.max_steps
     with pytest.raises(RuntimeError, match="did not meet the section"):
         gd.crossings(oscillator, jnp.array([0.5, 0.0]), far, max_time=30.0)
 
