@@ -31,6 +31,7 @@ from .fields._adjust import SymplecticAdjustment, TimeScaled
 from .fields._constrained import Constrained
 from .fields._norm import FieldNorm, consensus, jare, nagarajan_kolter
 from .games._composite import Convolution, Mixture, Product
+from .games._distance import euclidean, sobolev
 from .games._gan import GAN, network
 from .games._inner import Unrolled
 from .games._measure import AbstractMeasure, Discrete
@@ -159,6 +160,7 @@ __all__ = [
     "diffuse",
     "equilibria",
     "equilibrium",
+    "euclidean",
     "family",
     "games",
     "gradient_penalty",
@@ -187,6 +189,7 @@ __all__ = [
     "r2",
     "rate",
     "save",
+    "sobolev",
     "stability",
     "stationary",
     "sweep",
