@@ -32,7 +32,7 @@ from .fields._constrained import Constrained
 from .fields._norm import FieldNorm, consensus, jare, nagarajan_kolter
 from .games._composite import Convolution, Mixture, Product
 from .games._distance import euclidean, sobolev
-from .games._gan import GAN, network
+from .games._gan import GAN, AbstractGAN, network
 from .games._inner import Unrolled
 from .games._measure import AbstractMeasure, Discrete
 from .games._noise import instance_noise
@@ -73,6 +73,7 @@ __all__ = [
     "RK4",
     "AbstractConstraint",
     "AbstractFlow",
+    "AbstractGAN",
     "AbstractGame",
     "AbstractMap",
     "AbstractMeasure",

@@ -1,5 +1,6 @@
 """The generative adversarial network as a game, for any generator, discriminator, data and formulation."""
 
+import abc
 from collections.abc import Callable
 from typing import Any
 
@@ -15,34 +16,28 @@ from ._composite import Convolution
 from ._measure import AbstractMeasure, Discrete
 
 
-class GAN(AbstractGame):
-    r"""A GAN on the state `Players(generator, discriminator)`, its expectations weighted sums.
+class AbstractGAN(AbstractGame):
+    """What all games of a generator against a discriminator share, on the state `Players(generator, discriminator)`.
 
-    .. math:: V(\theta, \psi) = \mathbb E_{x\sim p}\,g_1(D_\psi(x)) + \mathbb E_{z}\,g_2(D_\psi(G_\theta(z)))
-
-    Args:
-        generator: A function or module `(parameters, z) -> x`.
-        discriminator: A function or module `(parameters, x) -> scalar`; positive means real.
-        real: The law of the data.
-        latent: The law of the generator's input.
-        objective: A formulation from `gd.objectives`.
-        noise: A law added to real and generated points alike; see `instance_noise`.
+    One's own has these fields, `value` and `losses`; penalties, instance noise and norms of the discriminator take it then.
     """
 
-    generator: Callable = eqx.field(converter=_tree.function)
-    discriminator: Callable = eqx.field(converter=_tree.function)
-    real: AbstractMeasure
-    latent: AbstractMeasure
-    objective: AbstractObjective
-    noise: AbstractMeasure | None = None
+    generator: eqx.AbstractVar[Callable]
+    discriminator: eqx.AbstractVar[Callable]
+    real: eqx.AbstractVar[AbstractMeasure]
+    latent: eqx.AbstractVar[AbstractMeasure]
+    noise: eqx.AbstractVar[AbstractMeasure | None]
 
     def __check_init__(self):
-        if not isinstance(self.objective, AbstractObjective):
-            raise ValueError(f"GAN: objective must be one of gd.objectives, such as minimax; got {self.objective!r}.")
+        name = type(self).__name__
         laws = {"real": self.real, "latent": self.latent, **({} if self.noise is None else {"noise": self.noise})}
-        for name, law in laws.items():
-            if not isinstance(law, AbstractMeasure):
-                raise ValueError(f"GAN: {name} must be a measure, such as gd.Gaussian(0.0, 1.0); got {law!r}.")
+        for law, measure in laws.items():
+            if not isinstance(measure, AbstractMeasure):
+                raise ValueError(f"{name}: {law} must be a measure, such as gd.Gaussian(0.0, 1.0); got {measure!r}.")
+
+    @abc.abstractmethod
+    def value(self, x: Players) -> Scalar:
+        """The objective V, which the discriminator maximises."""
 
     @property
     def data(self) -> AbstractMeasure:
@@ -71,6 +66,32 @@ class GAN(AbstractGame):
 
         return output
 
+
+class GAN(AbstractGAN):
+    r"""A GAN on the state `Players(generator, discriminator)`, its expectations weighted sums.
+
+    .. math:: V(\theta, \psi) = \mathbb E_{x\sim p}\,g_1(D_\psi(x)) + \mathbb E_{z}\,g_2(D_\psi(G_\theta(z)))
+
+    Args:
+        generator: A function or module `(parameters, z) -> x`.
+        discriminator: A function or module `(parameters, x) -> scalar`; positive means real.
+        real: The law of the data.
+        latent: The law of the generator's input.
+        objective: A formulation from `gd.objectives`.
+        noise: A law added to real and generated points alike; see `instance_noise`.
+    """
+
+    generator: Callable = eqx.field(converter=_tree.function)
+    discriminator: Callable = eqx.field(converter=_tree.function)
+    real: AbstractMeasure
+    latent: AbstractMeasure
+    objective: AbstractObjective
+    noise: AbstractMeasure | None = None
+
+    def __check_init__(self):
+        if not isinstance(self.objective, AbstractObjective):
+            raise ValueError(f"GAN: objective must be one of gd.objectives, such as minimax; got {self.objective!r}.")
+
     def value(self, x: Players) -> Scalar:
         """The objective V, which the discriminator maximises."""
         critic, g = self.critic(x), self.objective
@@ -78,7 +99,7 @@ class GAN(AbstractGame):
 
     def losses(self, x: Players) -> tuple[Scalar, Scalar]:
         """The generator's loss, and minus V for the discriminator."""
-        _check_players(x)
+        check_players(x)
         critic, value = self.critic(x), self.value(x)
         if self.objective.generator(jnp.zeros_like(value)) is None:
             return value, -value
@@ -90,7 +111,8 @@ class GAN(AbstractGame):
         return self.objective.switches(critic(self.data.points), critic(self.samples(x).points))
 
 
-def _check_players(x: Any) -> None:
+def check_players(x: Any) -> None:
+    """Refuse a state that is no `Players`."""
     if not isinstance(x, Players):
         raise ValueError(f"A GAN's state is gd.Players(generator, discriminator); got {_tree.describe(x)}.")
 

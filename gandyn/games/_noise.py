@@ -11,7 +11,7 @@ from jaxtyping import ScalarLike
 from .. import _tree
 from .._system import AbstractGame
 from ._composite import Convolution
-from ._gan import GAN
+from ._gan import AbstractGAN
 from ._measure import AbstractMeasure
 from ._quadrature import Gaussian
 
@@ -32,9 +32,9 @@ def instance_noise(game: AbstractGame, noise: ScalarLike | AbstractMeasure) -> A
     """
 
     def is_gan(node: Any) -> bool:
-        return isinstance(node, GAN)
+        return isinstance(node, AbstractGAN)
 
-    def blur(gan: GAN) -> GAN:
+    def blur(gan: AbstractGAN) -> AbstractGAN:
         law = noise
         if not isinstance(law, AbstractMeasure):
             sigma = _tree.real(law)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
 from .._system import AbstractGame, Players
-from ._gan import GAN
+from ._gan import AbstractGAN
 from ._measure import AbstractMeasure, AbstractRule, Discrete
 from ._quadrature import Uniform
 
@@ -56,8 +56,8 @@ class Penalised(AbstractGame):
         return jnp.concatenate([self.game.switches(x), own])
 
 
-def _gan(game: AbstractGame) -> GAN:
-    if not isinstance(game, GAN):
+def _gan(game: AbstractGame) -> AbstractGAN:
+    if not isinstance(game, AbstractGAN):
         raise ValueError(f"This penalty needs a GAN, whose discriminator has an input gradient; got {type(game).__name__}.")
     return game
 
@@ -88,12 +88,12 @@ def weight_decay(game: AbstractGame, x: PyTree) -> Scalar:
     return _tree.dot(x, x) / 2
 
 
-def on_real(gan: GAN, x: Players) -> AbstractMeasure:
+def on_real(gan: AbstractGAN, x: Players) -> AbstractMeasure:
     """The real points."""
     return gan.data
 
 
-def on_generated(gan: GAN, x: Players) -> AbstractMeasure:
+def on_generated(gan: AbstractGAN, x: Players) -> AbstractMeasure:
     """The generated points."""
     return gan.samples(x)
 
@@ -114,7 +114,7 @@ class Segments(AbstractRule):
         if self.order < 1:
             raise ValueError(f"Segments: at least one node is needed along each segment; got order={self.order}.")
 
-    def __call__(self, gan: GAN, x: Players) -> AbstractMeasure:
+    def __call__(self, gan: AbstractGAN, x: Players) -> AbstractMeasure:
         """The law of the points of a GAN at a state."""
         ends, others = gan.data, gan.samples(x)
         kind = ends.points.dtype
