@@ -1,10 +1,20 @@
 """What holds in every test: double precision, no shape promoted in silence, no window, few examples that never change."""
 
+import gc
+import os
+
+# Compilation is what the tests wait for: the examples and the report run the optimised programs.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+
 import jax
 import jaxtyping
 import matplotlib
 import pytest
 from hypothesis import settings
+
+# What is imported stays: without this a tenth of the time goes to collecting what JAX's traces leave behind.
+gc.freeze()
+gc.set_threshold(200_000, 20, 100)
 
 matplotlib.use("Agg")
 jax.config.update("jax_enable_x64", True)
