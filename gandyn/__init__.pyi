@@ -1,5 +1,5 @@
 from . import games, objectives, plot, textbook
-from ._constraint import AbstractConstraint, Ball, Box, SpectralBall
+from ._constraint import AbstractConstraint, Ball, Box, Constraints, SpectralBall
 from ._crossing import Crossings, crossings
 from ._evolve import Trajectory, iterate
 from ._integrate import integrate
@@ -50,7 +50,10 @@ from .games._penalty import (
     two_sided,
     weight_decay,
 )
+from .games._piecewise import Kinked, Piecewise
 from .games._quadrature import Gaussian, Uniform
+from .games._transport import TransportGAN, c_transform
+from .games._wasserstein import wasserstein2
 from .maps._extra import ExtraGradient, Lookahead, Optimistic, Past
 from .maps._gradient import AltGD, SimGD
 from .maps._implicit import Competitive, FollowTheRidge, Implicit, ProximalPoint
@@ -91,6 +94,7 @@ __all__ = [
     "Competitive",
     "Conserved",
     "Constrained",
+    "Constraints",
     "Convolution",
     "Crossings",
     "Cycle",
@@ -106,6 +110,7 @@ __all__ = [
     "GradientPenalty",
     "Implicit",
     "Iterated",
+    "Kinked",
     "Lookahead",
     "Lyapunov",
     "Manifold",
@@ -121,6 +126,7 @@ __all__ = [
     "Past",
     "Penalised",
     "PeriodicOrbit",
+    "Piecewise",
     "Players",
     "PoincareMap",
     "Prediction",
@@ -147,11 +153,13 @@ __all__ = [
     "Trajectory",
     "Transient",
     "Uniform",
+    "TransportGAN",
     "Unrolled",
     "WithAverage",
     "attractor",
     "basins",
     "blocks",
+    "c_transform",
     "compare",
     "consensus",
     "conserved",
@@ -198,6 +206,7 @@ __all__ = [
     "threshold",
     "transient",
     "two_sided",
+    "wasserstein2",
     "weight_decay",
 ]
 __version__: str

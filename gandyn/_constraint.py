@@ -187,3 +187,34 @@ class SpectralBall(AbstractConstraint):
     def margins(self, x: PyTree) -> Array:
         """Radius minus singular values."""
         return self.radius - jnp.linalg.svd(self.where(x), compute_uv=False)
+
+
+class Constraints(AbstractConstraint):
+    """Several constraints at once, each on a part of the state of its own.
+
+    Args:
+        parts: The constraints; no two of them may bound the same coordinates, because projections that share some do not
+            compose.
+    """
+
+    parts: tuple[AbstractConstraint, ...] = eqx.field(converter=tuple)
+
+    def __check_init__(self):
+        for part in self.parts:
+            check_constraint(part, "Constraints")
+
+    def project(self, x: PyTree) -> PyTree:
+        """Every projection in turn."""
+        for part in self.parts:
+            x = part.project(x)
+        return x
+
+    def tangent(self, x: PyTree, velocity: PyTree) -> PyTree:
+        """Every projection on a tangent cone in turn."""
+        for part in self.parts:
+            velocity = part.tangent(x, velocity)
+        return velocity
+
+    def margins(self, x: PyTree) -> Array:
+        """Those of all."""
+        return jnp.concatenate([part.margins(x) for part in self.parts])

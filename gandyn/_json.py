@@ -52,6 +52,7 @@ OUTCOMES = (
     "no_step",
     "singular_step",
     "inner_diverged",
+    "not_concave",
     "singular_rule",
     "not_stable",
     "no_verdict",

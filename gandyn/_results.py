@@ -49,6 +49,10 @@ class RESULTS(eqx.Enumeration):
         "The inner maximisation diverges: its steps overshoot, and a displacement comes back larger on the other side. Use a "
         "smaller inner step, below two over the largest curvature of the inner loss."
     )
+    not_concave = (
+        "The c-transform of the discriminator has no maximum in reach of Newton's method: the discriminator is not c-concave. Its "
+        "curvature must stay below twice the weight of the cost: start from a flatter one, penalise it, or take a larger weight."
+    )
     singular_rule = (
         "The optimiser's step has no derivative at rest: it divides by the square root of a second moment that is zero there, "
         "or takes a sign. Pass a positive `eps_root` (optax.adam(..., eps_root=1e-8)), or study it by `iterate`."

@@ -93,6 +93,7 @@ class Halving(eqx.Module):
 
 
 DIRAC, PAIR = P(0.3, -0.2), P((0.9, 0.1), (0.2, -0.3))
+TRANSPORT = P((jnp.array([[0.9, 0.1], [0.2, 0.4]]), jnp.array([0.1, 0.3])), (jnp.array([0.2, 0.1, -0.3]), jnp.array([0.4, 0])))
 PLANE = P(jnp.array([0.2, 1.5]), jnp.array([0.3, -0.4]))
 
 dirac, plane = gd.games.dirac, gd.games.linear
@@ -112,6 +113,10 @@ SYSTEMS = {
     "uniform_affine": (gd.games.uniform_affine, PAIR),
     "linear": (plane, PLANE),
     "segment": (gd.games.segment, PAIR),
+    "transport": (gd.games.w2_gaussian, PAIR),
+    "transport in the plane": (lambda: gd.instance_noise(gd.games.w2_gaussian([4.0, 0.25]), 0.5), TRANSPORT),
+    "vanilla": (gd.games.vanilla_gaussian, P((0.9, 0.1), (0.2, -0.3, 0.4))),
+    "kinked": (gd.games.lipschitz_gaussian, P((0.9, 0.1), 0.2)),
     "bilinear": (gd.games.bilinear, DIRAC),
     "quadratic": (lambda: gd.games.quadratic(np.eye(2), np.ones((2, 2)), 0.1), PLANE),
     "networks": (network_gan, P(*(parameters for parameters, _ in networks()))),

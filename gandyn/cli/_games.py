@@ -31,6 +31,8 @@ LIBRARY: dict[str, tuple[Callable[[], AbstractFlow], Players]] = {
     "uniform_affine": (games.uniform_affine, Players((0.9, 0.1), (0.1, -0.1))),
     "linear": (games.linear, Players((0.1, 1.8), (0.1, -0.1))),
     "segment": (games.segment, Players((0.9, 0.1), (0.1, -0.1))),
+    "w2_gaussian": (games.w2_gaussian, Players((0.9, 0.1), (0.1, -0.1))),
+    "vanilla_gaussian": (games.vanilla_gaussian, Players((0.9, 0.1), (0.1, -0.1, 0.1))),
     "quadratic": (games.quadratic, Players(0.1, -0.2)),
     "bilinear": (games.bilinear, Players(0.1, -0.2)),
 }

@@ -1,5 +1,17 @@
 """The games of the papers, by name; the files beside this one say what games are made of."""
 
+from ._gaussian import (
+    lipschitz_gaussian as lipschitz_gaussian,
+)
+from ._gaussian import (
+    unit_generator as unit_generator,
+)
+from ._gaussian import (
+    vanilla_gaussian as vanilla_gaussian,
+)
+from ._gaussian import (
+    w2_gaussian as w2_gaussian,
+)
 from ._library import (
     Quadratic as Quadratic,
 )

@@ -19,18 +19,18 @@ from ._measure import AbstractMeasure, Discrete
 class AbstractGAN(AbstractGame):
     """What all games of a generator against a discriminator share, on the state `Players(generator, discriminator)`.
 
-    One's own has these fields, `value` and `losses`; penalties, instance noise and norms of the discriminator take it then.
+    One's own has these fields, `value` and `losses`; penalties and norms of the discriminator take it then. If it has a field
+    `noise`, that law is added to real and generated points alike, and `instance_noise` takes it too.
     """
 
     generator: eqx.AbstractVar[Callable]
     discriminator: eqx.AbstractVar[Callable]
     real: eqx.AbstractVar[AbstractMeasure]
     latent: eqx.AbstractVar[AbstractMeasure]
-    noise: eqx.AbstractVar[AbstractMeasure | None]
 
     def __check_init__(self):
         name = type(self).__name__
-        laws = {"real": self.real, "latent": self.latent, **({} if self.noise is None else {"noise": self.noise})}
+        laws = {"real": self.real, "latent": self.latent, **({} if self._noise is None else {"noise": self._noise})}
         for law, measure in laws.items():
             if not isinstance(measure, AbstractMeasure):
                 raise ValueError(f"{name}: {law} must be a measure, such as gd.Gaussian(0.0, 1.0); got {measure!r}.")
@@ -40,9 +40,16 @@ class AbstractGAN(AbstractGame):
         """The objective V, which the discriminator maximises."""
 
     @property
+    def _noise(self) -> AbstractMeasure | None:
+        return vars(self).get("noise")
+
+    def _blurred(self, law: AbstractMeasure) -> AbstractMeasure:
+        return law if self._noise is None else Convolution(law, self._noise)
+
+    @property
     def data(self) -> AbstractMeasure:
         """The law of the real points that the discriminator sees."""
-        return self.real if self.noise is None else Convolution(self.real, self.noise)
+        return self._blurred(self.real)
 
     def samples(self, x: Players) -> AbstractMeasure:
         """The law of the generated points that the discriminator sees."""
@@ -52,8 +59,7 @@ class AbstractGAN(AbstractGame):
                 f"The generator returns points of shape {points.shape[1:]}, the data have shape "
                 f"{self.real.points.shape[1:]}; both must agree."
             )
-        generated = Discrete(points, self.latent.weights)
-        return generated if self.noise is None else Convolution(generated, self.noise)
+        return self._blurred(Discrete(points, self.latent.weights))
 
     def critic(self, x: Players) -> Callable[[Array], Scalar]:
         """The discriminator at its current parameters, as a function of one point."""

@@ -32,7 +32,7 @@ def instance_noise(game: AbstractGame, noise: ScalarLike | AbstractMeasure) -> A
     """
 
     def is_gan(node: Any) -> bool:
-        return isinstance(node, AbstractGAN)
+        return isinstance(node, AbstractGAN) and "noise" in vars(node)
 
     def blur(gan: AbstractGAN) -> AbstractGAN:
         law = noise
@@ -42,8 +42,9 @@ def instance_noise(game: AbstractGame, noise: ScalarLike | AbstractMeasure) -> A
                 raise ValueError(f"instance_noise: the standard deviation must not be negative; got {sigma}.")
             origin = jnp.zeros_like(gan.real.points[0])
             law = Gaussian(origin, sigma.astype(origin.dtype) ** 2)
-        total = law if gan.noise is None else Convolution(gan.noise, law)
-        return eqx.tree_at(lambda g: g.noise, gan, total, is_leaf=lambda leaf: leaf is None)
+        own = vars(gan)["noise"]
+        total = law if own is None else Convolution(own, law)
+        return eqx.tree_at(lambda g: vars(g)["noise"], gan, total, is_leaf=lambda leaf: leaf is None)
 
     if not any(is_gan(node) for node in jax.tree.leaves(game, is_leaf=is_gan)):
         raise ValueError(f"instance_noise needs a GAN, whose data can be blurred; {type(game).__name__} holds none.")
