@@ -19,6 +19,8 @@ from ._system import AbstractFlow
 
 NODES = 8
 CLOSEST = 1e-3
+# In first steps of the solver: how far from the section a start counts as on it. Rounding is added to it.
+GUARD = 1e-9
 
 
 class Crossings(eqx.Module):
@@ -211,7 +213,7 @@ def _crossings(
     flow: AbstractFlow, x: PyTree, section: Section, count: int, limit: Scalar, solver: Solver, max_steps: int
 ) -> Crossings:
     y, unravel = _tree.ravel(x)
-    (ts, ys, directions, angles), end = search(Flat(flow, unravel), section, y, count, limit, 1e-9, solver, max_steps)
+    (ts, ys, directions, angles), end = search(Flat(flow, unravel), section, y, count, limit, GUARD, solver, max_steps)
     result = _march.outcome(end.code)
     return Crossings(ts, jax.vmap(unravel)(ys), directions, angles, end.t, unravel(end.y), result, {"steps": end.steps})
 

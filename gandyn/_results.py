@@ -26,6 +26,10 @@ class RESULTS(eqx.Enumeration):
         "The point is not an equilibrium of this system: its residual is too large for a verdict. Pass the state "
         "returned by `equilibrium`; for the spectrum at an arbitrary point use `linearize`."
     )
+    no_eigenvalue = (
+        "No eigenvalue converged within the restarts. Give `Arnoldi` a larger `basis` or more `restarts`, or take "
+        "spectrum=gd.Dense() where the matrix fits."
+    )
     not_tangent = (
         "The manifold given as `modulo` is not one of equilibria of this system at this point: the residual changes along it. "
         "Compute it by `manifold` from the same system and state."
@@ -49,6 +53,19 @@ class RESULTS(eqx.Enumeration):
         "The inner maximisation diverges: its steps overshoot, and a displacement comes back larger on the other side. Use a "
         "smaller inner step, below two over the largest curvature of the inner loss."
     )
+    inner_unbounded = (
+        "The inner maximisation has no maximum in reach: the discriminator's payoff less the price of moving rises for as long "
+        "as its solver steps, or the solver stops where there is a slope, as at a kink. Raise `lam`, or pass another solver."
+    )
+    inner_saddle = (
+        "The inner maximisation is at rest where it has no maximum: the discriminator's payoff curves upwards there by more "
+        "than the price of moving. Raise `lam` above half of that curvature in the Euclidean norm, or take another point."
+    )
+    inner_flat = (
+        "The inner maximum is not strict: in some direction neither the discriminator's payoff nor the norm has a curvature. "
+        "Raise `lam` from zero, take a norm that charges for every direction, such as `euclidean`, or add a penalty "
+        "(weight_decay)."
+    )
     not_concave = (
         "The c-transform of the discriminator has no maximum in reach of Newton's method: the discriminator is not c-concave. Its "
         "curvature must stay below twice the weight of the cost: start from a flatter one, penalise it, or take a larger weight."
@@ -64,8 +81,9 @@ class RESULTS(eqx.Enumeration):
     )
     no_crossing = "The verdict does not change within the bracket. Widen the bracket, or look at `stability` at both ends."
     no_return = (
-        "The orbit did not meet the section so often within `max_time` and `max_steps`. Take another section, such as one "
-        "through a point of the orbit, the other direction, or more time."
+        "The orbit did not meet the section so often in the time and the steps allowed. Take another section, such as one "
+        "through a point of the orbit, or the other direction; raise `max_time` or `max_steps` where they are arguments; give "
+        "`cycle` a `period` and a state near the orbit, or for a stiff field a larger `rtol`."
     )
     tangent = (
         "The orbit touches the section, or crosses it twice within a thousandth of a step, so that whether it crosses "
@@ -84,6 +102,18 @@ class RESULTS(eqx.Enumeration):
     sliding = (
         "The orbit reaches a surface where the field is not smooth and from both sides of which it is driven back: it "
         "slides, and the field does not say how. Use a smooth field, or gd.Constrained for a constraint."
+    )
+    infeasible = (
+        "The point breaks a constraint: a margin is negative. Pass `constraint.project(x)`, or another constraint, with `where` "
+        "for the part of the state that it binds."
+    )
+    not_stackelberg = (
+        "The point is no Stackelberg equilibrium, or the discriminator is not at a maximum, so that it is proximal for no lambda. "
+        "The conditions of the result say which player has what curvature."
+    )
+    undecided = (
+        "The second-order conditions do not decide: an eigenvalue is zero to within its error, and what lies beyond second order "
+        "does not tell either. Pass a more exact point, quadratures of higher order, or a penalty that curves flat directions."
     )
     no_circle = (
         "The orbit is on no invariant circle: it came to rest, is still on its way, or is chaotic, so that the averages "

@@ -33,6 +33,7 @@ def results():
     found = gd.equilibrium(flow, gd.Players(0.1, -0.2))
     spectrum = gd.stability(gd.SimGD(flow, 0.2), found.state)
     three, good = jnp.array([0.1, jnp.nan, 1 / 3]), gd.RESULTS.successful
+    row = gd.Assumption("nk2", "a paper", "concave", "Q", three[0], three[1], {"rank": three[2]}, "undecided", "not finite")
     prediction = gd.Prediction("exponential", -three[0], three[2], 1, three[0], three[1])
     return {
         "Trajectory": gd.Trajectory(three, gd.Players(three, (three, -three)), good, {"max_steps": 9, "steps": jnp.array(2)}),
@@ -55,10 +56,12 @@ def results():
         "Cycle": gd.Cycle(
             three[0], three, gd.Players(three, three), three * 1j, three, *three[:2], three[0] > 0, three[2], good, {"steps": 3}
         ),
-        "Family": gd.Family(three, three, gd.Players(three, three), good),
+        "Family": gd.Family(three, three, three > 0, gd.Players(three, three), good),
         "PeriodicOrbit": gd.PeriodicOrbit(three, 3, three[0], spectrum, good),
         "Circle": gd.Circle(three[:2], *three, three, three[1:], good),
         "Conserved": gd.Conserved(three, three, *three, good),
+        "Assumption": row,
+        "Assumptions": gd.Assumptions((row, row), spectrum, 1, True, good),
         "Transient": gd.Transient(three, three, *three, three * 1j, three[None] * 1j, three[None], good, False),
     }
 

@@ -17,10 +17,11 @@ from .._results import RESULTS, check, worst
 from .._section import Section, on_vectors, prepare_section
 from .._system import AbstractFlow
 from ._floquet import floquet, product
-from ._recurrence import Guess, across, closest_return
+from ._recurrence import Guess, across, closest_return, same_to
 from ._shooting import Shot, finder, neutral_direction, shoot, states_at
 
-SHORTER = tuple(range(2, 13))
+# How often a guess may go round: a period that is more than so many times the smallest is not seen to be.
+MOST_TURNS = 120
 
 
 class Cycle(eqx.Module):
@@ -55,7 +56,8 @@ class Cycle(eqx.Module):
     def multipliers(self) -> Complex[Array, "*b m"]:
         r"""The Floquet multipliers :math:`e^{\rho T}` of the exponents :math:`\rho`."""
         values = jnp.exp(self.exponents * self.period[..., None])
-        real = jnp.abs(values.imag) <= 1e-12 * jnp.abs(values)
+        # Eigenvalues that are real leave this much of an imaginary part, 2e-12 in double precision.
+        real = jnp.abs(values.imag) <= jnp.finfo(values.dtype).eps ** 0.75 * jnp.abs(values)
         return jnp.where(real, values.real.astype(values.dtype), values)
 
     @property
@@ -74,8 +76,11 @@ class Cycle(eqx.Module):
         if bool(self.result != RESULTS.successful):
             return "failed"
         size, error = np.abs(np.asarray(self.multipliers)), np.asarray(self.errors)
+        if not self.isolated:
+            # The multiplier that belongs to the family is one.
+            size, error = (np.delete(each, np.argmin(np.abs(np.log(size)))) for each in (size, error))
         if np.any(size * (1 - error) > 1):
-            return "unstable" if self.isolated or np.any(size > 1.01) else "neutral"
+            return "unstable"
         if not self.isolated:
             return "neutral"
         return "stable" if np.all(size * (1 + error) < 1) else "undecided"
@@ -107,12 +112,13 @@ def _diameter(starts: Float[Array, "l n"]) -> Scalar:
     return jnp.max(jnp.linalg.norm(starts - starts[:1], axis=1))
 
 
-def _shorter(field: Flat, shot: Shot) -> Array:
+def _shorter(field: Flat, solver: Solver, shot: Shot) -> Array:
     """How often the orbit goes round in what was found as its period."""
-    starts = _flat(shot)[0]
-    beside = states_at(field, starts, 1 / jnp.asarray(SHORTER, starts.dtype), shot.period)
-    same = jnp.linalg.norm(beside - starts[:1], axis=1) <= 1e-6 * _diameter(starts)
-    return jnp.max(jnp.where(same, jnp.asarray(SHORTER), 1))
+    starts, times = _flat(shot)[0], jnp.arange(2, MOST_TURNS + 1)
+    beside = states_at(field, solver, starts, 1 / times.astype(starts.dtype), shot.period)
+    # Farther apart than the errors of a turn that grow with displacements, far nearer than the turns of one cycle.
+    same = jnp.linalg.norm(beside - starts[:1], axis=1) <= solver.rtol**0.5 * _diameter(starts)
+    return jnp.max(jnp.where(same, times, 1))
 
 
 def _flat(shot: Shot) -> tuple[Array, Array, Scalar]:
@@ -132,8 +138,8 @@ def _close(
         return shoot(field, solver, start, period, section, root_finder, max_steps)
 
     def next_round(best: Shot, turn: Array) -> tuple[Shot, None]:
-        times = _shorter(field, best)
-        inner = states_at(field, _flat(best)[0], parts / times, best.period)
+        times = _shorter(field, solver, best)
+        inner = states_at(field, solver, _flat(best)[0], parts / times, best.period)
         needed = jnp.stack([guess.found, best.found & (times > 1)])[turn]
         start, period = jnp.stack([nodes, inner])[turn], jnp.stack([guess.period, best.period / times])[turn]
         shot = jax.lax.cond(needed, run, lambda *_: best, start, period)
@@ -167,13 +173,20 @@ def _cycle(
     shot = _close(field, solver, guess, surface, segments, root_finder, max_steps)
     starts, matrices, divergence = _flat(shot)
     velocity = field(shot.nodes[0])
-    logs, errors, trivial = floquet(matrices, divergence, velocity, solver.rtol)
-    normal = jax.grad(on_vectors(surface, field))(shot.nodes[0])
-    flatness, aside = neutral_direction(product(matrices), velocity, normal)
-    beside = field.unravel(shot.nodes[0] + 1e-3 * _diameter(starts) * aside)
-    small = _diameter(starts) <= 1e-7 * (1 + jnp.linalg.norm(starts[0]))
+    normal, matrix = jax.grad(on_vectors(surface, field))(shot.nodes[0]), product(matrices)
+    flatness, aside = neutral_direction(matrix, velocity, normal)
+    # A hundred times above the errors of a turn in double precision: whether it is a family, the neighbour decides.
+    singular = flatness <= solver.rtol ** (2 / 3)
+    # Newton's next step would have been so long, relative to the radius; of a family any orbit is one.
+    off = jnp.where(singular, 0.0, shot.gap / (flatness * (1 + jnp.linalg.norm(matrix)) * _diameter(starts) / 2))
+    logs, errors, trivial = floquet(matrices, divergence, velocity, jnp.maximum(10 * solver.rtol, off))
+    # So far aside that what a neighbour fails to close by, of second order in this if it is no family, exceeds `same_to`.
+    beside = field.unravel(shot.nodes[0] + solver.rtol**0.25 * _diameter(starts) * aside)
+    # An orbit so small, 6e-8 in double precision, closes to some digits wherever it is: the field is all but zero there.
+    small = _diameter(starts) <= solver.rtol**0.6 * (1 + jnp.linalg.norm(starts[0]))
     result = worst(
         (~(guess.period > 0) & guess.found, RESULTS.no_period),
+        (~guess.found & (guess.code == _march.STEPS), RESULTS.no_return),
         (~guess.found, _march.outcome(guess.code)),
         (shot.found & (small | solver.rests(field, shot.nodes[0])), RESULTS.at_rest),
         (~shot.found, RESULTS.no_cycle),
@@ -192,7 +205,7 @@ def _cycle(
     found = Cycle(
         shown(shot.period), shown(ts), xs, exponents, errors, trivial, divergence, alone, shown(shot.gap), result, stats
     )
-    return found, beside, ~failed & (flatness <= 1e-8)
+    return found, beside, ~failed & singular
 
 
 def cycle(
@@ -219,7 +232,8 @@ def cycle(
     Args:
         flow: The flow or game.
         guess: A state on the cycle, near it, or attracted by it.
-        period: The period, roughly; a multiple of the smallest will do. Read off the orbit's returns if left out.
+        period: The period, roughly; a multiple of the smallest up to the 120th will do. Read off the orbit's returns if left
+            out, of which 24 are looked for in 20,000 steps of the solver, however long they take.
         section: A `Section` on which the first state is to lie; the plane across the flow if left out.
         segments: 1 for single shooting; more where displacements grow so much within a period that one cannot steer.
         solver: A diffrax Runge–Kutta method; `diffrax.Dopri8()` if left out.
@@ -250,6 +264,6 @@ def cycle(
     if not _tree.concrete(singular) or singular:
         # A zero of the linearised equations alone shows nothing: a neighbour that closes by itself does.
         gap = _start(flow, beside, chosen, found.period, settings).gap
-        found = eqx.tree_at(lambda c: c.isolated, found, ~(singular & (gap <= 1e-9)))
+        found = eqx.tree_at(lambda c: c.isolated, found, ~(singular & (gap <= same_to(settings))))
     check(found.result, throw, "cycle: ")
     return found

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Scalar
 
-LARGEST = 256
+# The block-cyclic matrix has as many rows at most, and as many groups of pieces: multipliers down to exp(-36 * 8) are above its
+# rounding. With more groups the roots of neighbouring sectors come so close that their errors grow.
+LARGEST, GROUPS = 256, 8
 
 
 class Floquet(NamedTuple):
@@ -23,33 +25,34 @@ def product(matrices: Float[Array, "l n n"]) -> Float[Array, "n n"]:
     return jax.lax.scan(lambda total, m: (m @ total, None), eye, matrices)[0]
 
 
-def floquet(matrices: Float[Array, "l n n"], divergence: Scalar, velocity: Float[Array, " n"], rtol: float) -> Floquet:
+def floquet(matrices: Float[Array, "l n n"], divergence: Scalar, velocity: Float[Array, " n"], doubt: Scalar) -> Floquet:
     r"""Multipliers of the cycle whose pieces carry displacements along by these matrices.
 
     In the plane the one that is not trivial is :math:`\exp\int{\rm tr}\,Dv`, with saltations. In higher dimensions they are
     the p-th powers of the eigenvalues of the block-cyclic matrix of p groups of pieces, which are of like size where the
     multipliers lie many powers of ten apart (as in the periodic Schur form; Lust, 2001); the errors are those of its
-    eigenvalues to first order. The smallest is what the others leave of their product, :math:`\exp\int{\rm tr}\,Dv`, where
-    that is known better.
+    eigenvalues to first order, where the matrices err by `doubt` relative to their norms. The smallest is what the others
+    leave of their product, :math:`\exp\int{\rm tr}\,Dv`, where that is known better.
     """
     n = velocity.size
     whole = product(matrices)
     trivial = jnp.linalg.norm(whole @ velocity - velocity) / jnp.linalg.norm(velocity)
-    level = jnp.maximum(10 * rtol, trivial)
+    # What a turn's matrices are wrong by: the trivial multiplier shows it too.
+    level = jnp.maximum(doubt, trivial)
     if n == 2:
         logs = divergence[None].astype(jnp.result_type(divergence, jnp.complex64))
         return Floquet(logs, (level * (1 + jnp.abs(divergence)))[None], trivial)
-    groups = max(1, min(8, LARGEST // n))
+    groups = max(1, min(GROUPS, LARGEST // n))
     logs, errors = _lifted(jnp.where(jnp.isfinite(matrices), matrices, 0.0), groups, level)
     along = jnp.argmin(jnp.abs(logs))
     order = jnp.argsort(-logs.real)
     rest = order[jnp.nonzero(order != along, size=n - 1)[0]]
     logs, errors = logs[rest], errors[rest]
     # What the others leave of the product is the smallest to more digits, where those are known better.
-    left, doubt = divergence - jnp.sum(logs[:-1].real), jnp.sum(errors[:-1]) + level * (1 + jnp.abs(divergence))
-    better = doubt < errors[-1]
-    smallest = jnp.where(better, left, logs[-1].real) + 1j * logs[-1].imag
-    return Floquet(logs.at[-1].set(smallest), errors.at[-1].set(jnp.minimum(errors[-1], doubt)), trivial)
+    left, beside = divergence - jnp.sum(logs[:-1]), jnp.sum(errors[:-1]) + level * (1 + jnp.abs(divergence))
+    logs = logs.at[-1].set(jnp.where(beside < errors[-1], left, logs[-1]))
+    logs = logs.real + 1j * (jnp.pi - (jnp.pi - logs.imag) % (2 * jnp.pi))
+    return Floquet(logs, errors.at[-1].set(jnp.minimum(errors[-1], beside)), trivial)
 
 
 def _lifted(matrices: Float[Array, "l n n"], groups: int, level: Scalar) -> tuple[Complex[Array, " n"], Float[Array, " n"]]:
@@ -69,7 +72,9 @@ def _lifted(matrices: Float[Array, "l n n"], groups: int, level: Scalar) -> tupl
     # Each multiplier has one root in every sector of this angle; the sector is turned so that no real one lies on its edge.
     angle = 2 * jnp.pi / groups
     turned = (jnp.angle(roots) + angle / 2 - 0.1 * angle) % (2 * jnp.pi)
-    chosen = jnp.argsort(turned)[:n]
+    # Roots lost in rounding keep to no sector: they come last, and must not take the place of another.
+    sizes = jnp.abs(roots)
+    chosen = jnp.argsort(jnp.where(turned < angle, -sizes, sizes))[:n]
     roots, conditions = roots[chosen], conditions[chosen]
     errors = groups * level * conditions / jnp.maximum(jnp.abs(roots), jnp.finfo(matrices.dtype).tiny)
     return groups * jnp.log(size * roots), jnp.where(jnp.isfinite(errors), errors, jnp.inf)

@@ -7,13 +7,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Scalar
 
 from .. import _march
-from .._crossing import search
+from .._crossing import GUARD, search
 from .._field import Flat
 from .._march import Solver
 from .._section import Section, on_vectors
 
+# An irregular orbit comes back to itself the more closely the more returns there are to choose from.
 RETURNS = 24
-MAX_TIME = 1e3
+# What bounds the search is work, not time: cycles may be slow.
+STEPS = 20_000
 
 
 class Guess(NamedTuple):
@@ -29,23 +31,33 @@ class Guess(NamedTuple):
     code: Array
 
 
-def _closest(states: Array, times: Array, speeds: Array, period: Scalar) -> tuple[Array, Array, Scalar]:
+def same_to(solver: Solver) -> float:
+    """To what part of an orbit's length two of its states are the same: 1e-9 in double, 2e-4 in single precision.
+
+    It lies between the errors of a turn, some ten to a hundred times `rtol`, and what distinct states differ by.
+    """
+    return solver.rtol**0.75
+
+
+def _closest(states: Array, times: Array, speeds: Array, period: Scalar, same: float) -> tuple[Array, Array, Scalar]:
     """Which two returns differ least, and by how much; the fewest turns apart and the earliest where several are alike."""
     count = times.size
     span = times[None, :] - times[:, None]
     way = speeds[:, None] * jnp.abs(span)
     gaps = jnp.linalg.norm(states[None] - states[:, None], axis=-1) / jnp.where(way > 0, way, jnp.nan)
     turns = jnp.arange(count)[None, :] - jnp.arange(count)[:, None]
+    # Rough guesses are allowed, yet the next multiple of a period but a few must not be taken for it.
     near = jnp.isnan(period) | (jnp.abs(span - period) < 0.3 * period)
     gaps = jnp.where(jnp.isfinite(gaps) & (turns > 0) & near, gaps, jnp.inf)
-    alike = jnp.isfinite(gaps) & (gaps <= 10 * jnp.min(gaps) + 1e-9)
+    # Gaps of one order of magnitude are alike, and so are those that are rounding.
+    alike = jnp.isfinite(gaps) & (gaps <= 10 * jnp.min(gaps) + same)
     alike &= turns == jnp.min(jnp.where(alike, turns, count))
     index = jnp.argmax(alike.reshape(-1))
     i, j = index // count, index % count
     # Where a part of that time, once more or less exactly, brings the orbit as near, it is the multiple of a shorter period.
     apart, later = jnp.linalg.norm(states - states[i][None], axis=-1), times > times[i]
     parts = span[i, j] / jnp.where(later, span[i], jnp.nan)
-    shorter = (jnp.abs(parts - jnp.round(parts)) <= 0.01) & (apart <= 2 * apart[j] + 1e-9 * way[i, j])
+    shorter = (jnp.abs(parts - jnp.round(parts)) <= 0.01) & (apart <= 2 * apart[j] + same * way[i, j])
     return i, jnp.where(jnp.any(shorter), jnp.argmax(shorter), j), gaps[i, j]
 
 
@@ -54,18 +66,18 @@ def closest_return(field: Flat, solver: Solver, y: Float[Array, " n"], section: 
 
     With a `period` that is not NaN, the closest after about that time, and the state itself where there is none.
     """
-    limit, given = jnp.full((), MAX_TIME, y.dtype), ~jnp.isnan(period)
+    limit, given, same = jnp.full((), jnp.inf, y.dtype), ~jnp.isnan(period), same_to(solver)
 
     def attempt(carry: tuple[Guess, Array, Array]) -> tuple[Guess, Array, Array]:
         _, start, tries = carry
         surface = across(field, start) if section is None else section
-        (times, states, _, _), end = search(field, surface, start, RETURNS, limit, 1e-9, solver, 20_000)
+        (times, states, _, _), end = search(field, surface, start, RETURNS, limit, GUARD, solver, STEPS)
         value, slope = jax.value_and_grad(on_vectors(surface, field))(start)
-        on = jnp.abs(value) <= 1e-9 * jnp.linalg.norm(slope) * (1 + jnp.linalg.norm(start))
+        on = jnp.abs(value) <= same * jnp.linalg.norm(slope) * (1 + jnp.linalg.norm(start))
         times = jnp.concatenate([jnp.where(on, 0.0, jnp.nan)[None], times])
         states = jnp.concatenate([start[None], states])
         speeds = jnp.linalg.norm(jax.vmap(field)(states), axis=1)
-        i, j, gap = _closest(states, times, speeds, period)
+        i, j, gap = _closest(states, times, speeds, period, same)
         return Guess(states[i], times[j] - times[i], gap, jnp.isfinite(gap), end.code), end.y, tries + 1
 
     def again(carry: tuple[Guess, Array, Array]) -> Array:

@@ -14,11 +14,12 @@ from .._field import Flat, Hop
 from .._march import March, Solver
 from .._section import Section, on_vectors
 from ._floquet import product
+from ._recurrence import same_to
 
-# How many pieces an orbit is followed in: divisible by most small numbers, so that most shorter periods are seen without error.
+# How many pieces an orbit is followed in: enough for one turn to look smooth, and for the multipliers of stiff cycles.
 PIECES = 120
-# Singular values below this part of the largest are those of directions along families of cycles.
-FLAT_DIRECTION = 1e-9
+# Steps in a piece after which to give up: 240,000 in a turn, those of van der Pol's oscillator at mu = 400.
+PIECE_STEPS = 2000
 
 
 class Variational(eqx.Module):
@@ -83,14 +84,16 @@ def follow(field: Flat, solver: Solver, y: Float[Array, " n"], time: Scalar, cou
         y, h, sides, steps = carry
         # Sides of the switches are carried on: a piece may end where a switch is all but reached.
         march = solver.resume(whole, _packed(y, eye, jnp.zeros((), y.dtype)), h, sides)
-        little = 1e-11 * (1 + jnp.linalg.norm(y)) / (1e-3 + jnp.linalg.norm(field(y))) if sides.size else 0.0
+        # So far a point that is on a switch by rounding may be from it, and more.
+        near = 5e4 * jnp.finfo(y.dtype).eps
+        little = near * (1 + jnp.linalg.norm(y)) / (1e-3 + jnp.linalg.norm(field(y))) if sides.size else 0.0
 
         def until(march: March) -> Scalar:
             # A cycle that starts on a switch is there again at the end, and has yet to cross it.
             return span + jnp.where(last & jnp.any(march.sides != aim), little, 0.0)
 
         def going(march: March) -> Array:
-            return (march.t < until(march)) & (march.code == _march.RUNNING) & (march.steps < 2000)
+            return (march.t < until(march)) & (march.code == _march.RUNNING) & (march.steps < PIECE_STEPS)
 
         end = jax.lax.while_loop(going, lambda m: solver.attempt(whole, m, until(m))[0], march)
         z = jnp.where(end.t < span, jnp.nan, end.y)
@@ -122,61 +125,65 @@ def shoot(
     field: Flat, solver: Solver, nodes: Float[Array, "s n"], period: Scalar, section: Section, root_finder: Any, max_steps: int
 ) -> Shot:
     """A closed orbit near the guess: each segment ends where the next begins, and the first begins on the section."""
-    s, n = nodes.shape
+    (s, n), kind = nodes.shape, nodes.dtype
     count = -(-PIECES // s)
 
     def closing(z: Array, _: None) -> tuple[Array, tuple[Array, Scalar, Pieces, Scalar]]:
         here = jax.lax.stop_gradient(z)
-        nodes, period = here[:-1].reshape(s, n), here[-1]
+        nodes, period = here[:-1].reshape(s, n).astype(kind), here[-1].astype(kind)
         onto = jnp.roll(nodes, -1, axis=0)
         pieces = _follow(field, solver, nodes, period / s, count, onto)
         gaps = pieces.end - onto
         height, normal = jax.value_and_grad(on_vectors(section, field))(nodes[0])
         steep = jnp.linalg.norm(normal)
         residual = jnp.append(gaps.reshape(-1), height / steep)
-        jacobian = jnp.zeros((s * n + 1, s * n + 1), z.dtype)
+        jacobian = jnp.zeros((s * n + 1, s * n + 1), kind)
         for i in range(s):
             j, rows = (i + 1) % s, slice(i * n, (i + 1) * n)
             jacobian = jacobian.at[rows, i * n : (i + 1) * n].add(product(pieces.matrices[i]))
-            jacobian = jacobian.at[rows, j * n : (j + 1) * n].add(-jnp.eye(n, dtype=z.dtype))
+            jacobian = jacobian.at[rows, j * n : (j + 1) * n].add(-jnp.eye(n, dtype=kind))
             jacobian = jacobian.at[rows, -1].set(field(pieces.end[i]) / s)
         jacobian = jacobian.at[-1, :n].set(normal / steep)
         gap = jnp.max(jnp.linalg.norm(gaps, axis=1))
         # The matrices of the orbit are the derivative, which nothing else has to find again.
         return residual + jacobian @ (z - here), (nodes, period, pieces, gap)
 
-    guess = jnp.append(nodes.reshape(-1), period)
+    # Root finders work in the default type, whatever that of the state is.
+    guess = jnp.append(nodes.reshape(-1), period).astype(jnp.result_type(float))
     solution = optx.root_find(closing, root_finder, guess, has_aux=True, max_steps=max_steps, throw=False)
     nodes, period, pieces, gap = solution.aux
     reach = 1 + jnp.max(jnp.abs(nodes))
     steep = 1 + jnp.max(jnp.abs(pieces.matrices))
+    # Some more than what Newton's method stops at (see `finder`), as displacements grow in a turn.
     found = (gap <= 1e3 * solver.rtol * reach * steep) & (period > 0) & jnp.isfinite(gap)
     return Shot(nodes, period, pieces, gap, found, solution.stats["num_steps"])
 
 
 def finder(solver: Solver) -> Any:
     """Powell's dogleg, by singular values without those of families of cycles."""
-    tolerance = 100 * solver.rtol
-    return optx.Dogleg(rtol=tolerance, atol=tolerance, linear_solver=lx.SVD(rcond=FLAT_DIRECTION))
+    # 6e-11 in double precision and 6e-5 in single: what the errors of a turn's steps may add up to. A residual that remains
+    # shows in the multipliers, larger by how they change beside the cycle.
+    tolerance = solver.rtol**0.85
+    return optx.Dogleg(rtol=tolerance, atol=tolerance, linear_solver=lx.SVD(rcond=same_to(solver)))
 
 
-def states_at(field: Flat, starts: Float[Array, "l n"], parts: Float[Array, " k"], period: Scalar) -> Float[Array, "k n"]:
-    """States at parts of a closed orbit of which the states at equal times are known, by cubics between them."""
-    count = starts.shape[0]
-    step = period / count
-    place = (parts % 1.0) * count
-    i = jnp.floor(place + 1e-9).astype(int)
-    u = (place - i)[:, None]
-    a, b = starts[i % count], starts[(i + 1) % count]
-    p, q = step * jax.vmap(field)(a), step * jax.vmap(field)(b)
-    return a + u * (p + u * ((3 * (b - a) - 2 * p - q) + u * (2 * (a - b) + p + q)))
+def states_at(
+    field: Flat, solver: Solver, starts: Float[Array, "l n"], parts: Float[Array, " k"], period: Scalar
+) -> Float[Array, "k n"]:
+    """States at parts of a closed orbit of which the states at equal times are known: from the nearest of these on."""
+    step, places = period / starts.shape[0], (parts % 1.0) * starts.shape[0]
+    # A place that is one of the known up to rounding is that one.
+    i = jnp.floor(places + 100 * jnp.finfo(parts.dtype).eps * starts.shape[0])
+    spans = jnp.maximum(places - i, 0.0) * step
+    run = jax.vmap(lambda y, span: _march.flow_map(field, y, span, solver, PIECE_STEPS))
+    return run(starts[i.astype(int) % starts.shape[0]], spans)
 
 
 def neutral_direction(matrix: Float[Array, "n n"], velocity: Array, normal: Array) -> tuple[Scalar, Float[Array, " n"]]:
     """How far the equations of a closed orbit are from singular, and the displacement along which they nearly are.
 
-    The distance is relative to the size of the matrix. At an orbit of a family it is rounding, and the displacement is along
-    the family.
+    The distance is relative to the size of the matrix. At an orbit of a family it is the errors of a turn, and the
+    displacement is along the family.
     """
     n = velocity.size
     unit = velocity / jnp.linalg.norm(velocity)

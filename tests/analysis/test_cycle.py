@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.special
+from jax import Array
 
 import gandyn as gd
 
@@ -102,6 +103,26 @@ def test_multipliers_below_every_tolerance(mu):
     assert x.max() < 2.03
 
 
+def test_slow_cycles_are_found():
+    # What bounds the search is its work, and not the time that it takes.
+    stiff = gd.cycle(text.VanDerPol(60.0), jnp.array([2.0, 0.0]))
+
+    def field(t, y):
+        return [y[1], 60 * (1 - y[0] ** 2) * y[1] - y[0]]
+
+    def level(t, y):
+        return y[0]
+
+    level.direction, level.terminal = 1, 2
+    turn = scipy.integrate.solve_ivp(field, (0, 300), [2.0, 0.0], "LSODA", events=level, rtol=1e-12, atol=1e-12).t_events[0]
+    # The peer's events are found on an interpolation, and its period moves by 1e-9 with its tolerance.
+    np.testing.assert_allclose(stiff.period, turn[1] - turn[0], rtol=1e-8)
+    slow = gd.cycle(text.StuartLandau(1e-6, 1e-5), jnp.array([1.0, 0.0]))
+    # Its radius is a thousandth, of which the absolute tolerance, 1e-12, is 1e-9; a step's share of a turn is smaller.
+    np.testing.assert_allclose(slow.period, 2e5 * np.pi, rtol=1e-10)
+    np.testing.assert_allclose(slow.exponents, [-2e-6], rtol=1e-9)
+
+
 # Rough guesses, multiples of the period, families
 
 
@@ -111,7 +132,7 @@ def test_the_guess_may_be_any_state_of_a_trajectory(guess):
     np.testing.assert_allclose(found.period, 6.663286859323, rtol=1e-11)
 
 
-@pytest.mark.parametrize("times", [1, 2, 7, 9, 12, 20])
+@pytest.mark.parametrize("times", [1, 2, 7, 9, 20, 35, 37, 40, 60])
 def test_a_multiple_of_the_period_returns_the_smallest(times):
     found = gd.cycle(text.VanDerPol(1.0), jnp.array([2.0, 0.1]), times * 6.7)
     np.testing.assert_allclose(found.period, 6.663286859323, rtol=1e-11)
@@ -214,6 +235,64 @@ def test_multiple_shooting_agrees():
     np.testing.assert_allclose(four.multipliers[0], one.multipliers[0], rtol=1e-9)
 
 
+class Beside(gd.AbstractFlow):
+    """Van der Pol's oscillator beside a normal form that spirals in, in coordinates that mix the two."""
+
+    mu: Array
+    linear: Array
+    basis: Array
+
+    def __call__(self, x):
+        q, p, *rest = jnp.linalg.inv(self.basis) @ x
+        rest = jnp.stack(rest)
+        inward = self.linear @ rest - rest * jnp.sum(rest**2)
+        return self.basis @ jnp.concatenate([jnp.stack([p, self.mu * (1 - q**2) * p - q]), inward])
+
+
+@pytest.mark.parametrize(("mu", "second", "turning"), [(5.0, 0.3, 0.0), (10.0, 0.0, 0.7), (20.0, 0.3, 0.0)])
+def test_moderate_multipliers_beside_tiny_ones(mu, second, turning):
+    # Those of the two parts by themselves: 1e-37, 1e-135 and 1e-518 beside those of the linear part.
+    basis = np.eye(4) + 0.3 * np.random.default_rng(0).normal(size=(4, 4))
+    linear = np.array([[-0.05, -turning], [turning, -0.05 - second]])
+    alone = gd.cycle(text.VanDerPol(mu), jnp.array([2.0, 0.0]))
+    found = gd.cycle(
+        Beside(mu, jnp.asarray(linear), jnp.asarray(basis)), jnp.asarray(basis @ [2.0, 0.0, 1e-3, 0.0]), alone.period
+    )
+    expected = np.exp(np.linalg.eigvals(linear) * float(alone.period))
+    np.testing.assert_allclose(found.period, alone.period, rtol=1e-11)
+    np.testing.assert_allclose(np.sort_complex(found.multipliers[:2]), np.sort_complex(expected), rtol=1e-7)
+    # The errors that are shown cover the true ones and promise those digits.
+    assert np.all(np.asarray(found.errors[:2]) < 1e-7)
+    np.testing.assert_allclose(found.exponents[2], alone.exponents[0], rtol=1e-9)
+
+
+# Single precision
+
+
+def test_cycles_in_single_precision():
+    def run(growth, damping, x):
+        numbers = (jnp.float32(value) for value in (growth, 2.0, 0.5, damping))
+        return gd.cycle(text.StuartLandau(*numbers), jnp.array(x, jnp.float32))
+
+    for growth in (0.4, 0.2, 0.03, -0.1):
+        found = run(growth, np.sign(growth), [1.1 * np.sqrt(abs(growth)), 0.0])
+        assert found.period.dtype == found.xs.dtype == jnp.float32
+        period = 2 * np.pi / (2.0 - 0.5 * abs(growth))
+        # The tolerance per step is 1e-5 there, and a turn has some ten of them.
+        np.testing.assert_allclose(found.period, period, rtol=3e-5)
+        # Three digits hold, and no more are promised.
+        assert abs(float(found.multipliers[0].real) / np.exp(-2 * growth * period) - 1) < float(found.errors[0]) < 1e-3
+        assert found.verdict == ("stable" if growth > 0 else "unstable")
+        assert found.isolated
+    # Without growth or damping the circle of every radius r is an orbit, of period 2 pi / (2 - r^2 / 2).
+    centre = run(0.0, 0.0, [0.6, 0.8])
+    np.testing.assert_allclose(centre.period, 2 * np.pi / 1.5, rtol=3e-5)
+    assert not centre.isolated
+    assert centre.verdict == "neutral"
+    # A hundredth of the growth away from it the neighbour tells.
+    assert run(0.01, 1.0, [0.1, 0.0]).isolated
+
+
 # Switches
 
 
@@ -247,6 +326,8 @@ def test_each_failure_has_its_own_result():
     never = gd.Section.through(jnp.array([9.0, 0.0]), jnp.array([1.0, 0.0]))
     missed = gd.cycle(oscillator, jnp.array([2.0, 0.0]), None, never, throw=False)
     assert missed.result == R.no_return
+    # What the message says to do can be done.
+    assert "`period`" in R[R.no_return]
     assert missed.verdict == "failed"
     assert np.isnan(missed.period)
     with pytest.raises(RuntimeError, match="not positive"):
