@@ -7,6 +7,7 @@ from ._record import load, provenance, save
 from ._results import RESULTS
 from ._section import Section
 from ._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Players
+from .analysis._assumptions import Assumption, Assumptions, assumptions
 from .analysis._attractor import Attractor, attractor
 from .analysis._basins import Basins, basins
 from .analysis._circle import Circle, invariant_circle
@@ -83,6 +84,8 @@ __all__ = [
     "AbstractObjective",
     "AbstractSystem",
     "AltGD",
+    "Assumption",
+    "Assumptions",
     "Attractor",
     "Averaged",
     "Ball",
@@ -156,6 +159,7 @@ __all__ = [
     "TransportGAN",
     "Unrolled",
     "WithAverage",
+    "assumptions",
     "attractor",
     "basins",
     "blocks",

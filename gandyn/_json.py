@@ -17,6 +17,7 @@ from ._crossing import Crossings
 from ._evolve import Trajectory
 from ._results import RESULTS
 from ._system import Players
+from .analysis._assumptions import Assumption, Assumptions
 from .analysis._attractor import Attractor
 from .analysis._basins import Basins
 from .analysis._circle import Circle
@@ -39,7 +40,8 @@ from .analysis._transient import Transient
 _RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)
 _MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov)
 _ORBITS = (Attractor, Basins, PeriodicOrbit, Cycle, Family, Circle, Conserved)
-TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED, *_ORBITS)}
+_THEOREMS = (Assumption, Assumptions)
+TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED, *_ORBITS, *_THEOREMS)}
 OUTCOMES = (
     "successful",
     "nonfinite",

@@ -8,7 +8,7 @@ from jaxtyping import Array, PyTree, Scalar
 from .._evolve import prepare
 from .._results import RESULTS, check
 from .._system import AbstractGame, Players
-from ..games._gan import GAN
+from ..games._gan import GAN, AbstractGAN
 from ..games._penalty import Penalised
 from ._premises import ABSENT, FAILS, HOLDS, UNDECIDED, Finding, blocks_at, of_blocks, of_laws, of_payoffs, point_of
 from ._stability import Stability, stability
@@ -59,8 +59,11 @@ _TEXTS: dict[str, tuple[str, str, str]] = {
 }
 _OF_LAWS = {
     **{f"{paper}1_laws": "laws" for paper in ("nk", "np", "mgn")},
-    "nk1_zero": "zero", "np1_zero": "near", "mgn1_zero": "near",
-    "mgn3_discriminator": "discriminator", "mgn3_generator": "generator",
+    "nk1_zero": "zero",
+    "np1_zero": "near",
+    "mgn1_zero": "near",
+    "mgn3_discriminator": "discriminator",
+    "mgn3_generator": "generator",
 }
 _OF_PAYOFFS = {f"{paper}2_{name}": name for paper in ("np", "mgn") for name in ("curvature", "slope")}
 _CONCLUSIONS = ("nk2", "nk3", "nk_form", "nk_bound", "np_p", "np_q")  # nk2 and nk3 are contained in their relaxed versions.
@@ -149,17 +152,20 @@ def _everywhere(finding: Finding, but: dict[str, Finding]) -> dict[str, Finding]
 def _examine(base: AbstractGame, x: PyTree, found: Stability) -> tuple[dict[str, Finding], Stability, int]:
     """The findings by key, the stability across the equilibria, and their dimension."""
     if found.result != RESULTS.successful:
-        return _everywhere(Finding(UNDECIDED, reason="there is no equilibrium here with derivatives"), {}), found, 0
+        stationary = found.result != RESULTS.not_stationary
+        reason = "there are no finite derivatives here" if stationary else "the point is no equilibrium"
+        return _everywhere(Finding(UNDECIDED, reason=reason), {}), found, 0
     if not isinstance(x, Players):
-        return _everywhere(Finding(ABSENT, reason="the players are no generator and discriminator"), {}), found, 0
+        return _everywhere(Finding(ABSENT, reason="no generator and discriminator"), {}), found, 0
     point = point_of(base, x)
-    laws, cancelled = of_laws(point) if isinstance(base, GAN) else ({}, 0.0)
-    at = blocks_at(point, cancelled)
+    laws, cancelled = of_laws(point) if isinstance(base, AbstractGAN) else ({}, 0.0)
+    at = blocks_at(point, found, cancelled)
     findings = of_blocks(at)
+    findings |= {key: laws[name] for key, name in _OF_LAWS.items() if laws}
     if isinstance(base, GAN):
         payoffs = of_payoffs(base)
-        findings |= {key: laws[name] for key, name in _OF_LAWS.items()} | {key: payoffs[n] for key, n in _OF_PAYOFFS.items()}
-    absent = Finding(ABSENT, reason="the game is no GAN: it has no laws and no payoffs of outputs")
+        findings |= {key: payoffs[name] for key, name in _OF_PAYOFFS.items()}
+    absent = Finding(ABSENT, reason="the game has no payoffs of outputs" if laws else "the game is no GAN")
     return _everywhere(absent, findings), at.stability, at.tangent.shape[1]
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
-from .._results import RESULTS
+from .._results import RESULTS, worst
 from .._system import AbstractFlow, AbstractGame, AbstractSystem, Players
-from ..games._gan import GAN
+from ..games._gan import AbstractGAN
 from ..games._measure import AbstractMeasure
 from ..objectives import AbstractObjective
 from ._equilibrium import Manifold, from_starts, manifold, newton
@@ -23,9 +23,15 @@ NEAR = 0.01
 
 
 class Blocks(NamedTuple):
-    r"""Of a two-player game: the Jacobian of its field and :math:`\nabla^2_G\lVert\nabla_D V\rVert^2`."""
+    r"""Of a two-player game: its field and derivatives of it.
 
+    The Jacobian, :math:`\nabla^2_G\lVert\nabla_D V\rVert^2`, and :math:`K_{GG}` beside
+    :math:`K_{GD} + K_{DG}^\top`.
+    """
+
+    field: Float[Array, " n"]
     jacobian: Float[Array, "n n"]
+    form: Float[Array, "g n"]
     curvature: Float[Array, "g g"]
 
 
@@ -66,7 +72,9 @@ def blocks_of(game: AbstractGame, x: Players) -> Blocks:
     def squared(v: Array) -> Scalar:
         return jnp.sum(jax.grad(lambda w: game.losses(Players(to_g(v), to_d(w)))[1])(d) ** 2)
 
-    return Blocks(jacobian(game, x), jax.hessian(squared)(g))
+    matrix, n_g = jacobian(game, x), g.size
+    form = matrix[:n_g].at[:, n_g:].add(matrix[n_g:, :n_g].T)
+    return Blocks(_tree.ravel(game(x))[0], matrix, form, jax.hessian(squared)(g))
 
 
 @eqx.filter_jit
@@ -78,16 +86,23 @@ def payoffs_of(objective: AbstractObjective, like: Array) -> Float[Array, " 4"]:
 
 
 @eqx.filter_jit
-def displacement(x: PyTree, residual: PyTree, matrix: Float[Array, "n n"]) -> PyTree:
-    """The state on the far side of the equilibrium, twice Newton's step away; weak directions stay."""
+def displaced(x: PyTree, here: Blocks) -> tuple[PyTree, PyTree]:
+    """The states twice Newton's step away: on the far side of the equilibrium, and along weak directions only.
+
+    In a weak direction the Jacobian is all but singular, so that the step may be noise: it is kept short.
+    """
     vector, unravel = _tree.ravel(x)
-    size = jnp.linalg.norm(matrix)
-    known = jnp.where(size > 0, size, 1.0)
-    step = damped_solve(matrix / known, _tree.ravel(residual)[0] / known, jnp.asarray(_tree.eps(x), matrix.dtype))
-    return unravel(vector - 2 * step)
+    size = jnp.linalg.norm(here.jacobian)
+    matrix, right = (part / jnp.where(size > 0, size, 1.0) for part in (here.jacobian, here.field))
+    eps = _tree.eps(x)
+    strong = damped_solve(matrix, right, jnp.asarray(eps, matrix.dtype))
+    weak = damped_solve(matrix, right - matrix @ strong, jnp.asarray(eps**2, matrix.dtype))
+    reach = 0.01 * (1 + jnp.linalg.norm(vector))
+    weak = weak * jnp.minimum(1.0, reach / (jnp.linalg.norm(weak) + jnp.finfo(matrix.dtype).tiny))
+    return unravel(vector - 2 * strong), unravel(vector - 2 * weak)
 
 
-def probe(gan: GAN, x: Players) -> Probe:
+def probe(gan: AbstractGAN, x: Players) -> Probe:
     """Fixed random frequencies and directions, in units of the median distance between points of the two laws."""
     ends, others = (np.asarray(points, float) for points in _points(gan, x))
     rng, event = np.random.default_rng(0), ends.shape[1:]
@@ -104,7 +119,7 @@ def probe(gan: GAN, x: Players) -> Probe:
 
 
 @eqx.filter_jit
-def _points(gan: GAN, x: Players) -> tuple[Array, Array]:
+def _points(gan: AbstractGAN, x: Players) -> tuple[Array, Array]:
     return gan.data.points, gan.samples(x).points
 
 
@@ -115,11 +130,11 @@ def _characteristic(law: AbstractMeasure, frequencies: Float[Array, "f e"]) -> F
     return law.weights @ parts / np.sqrt(frequencies.shape[0])
 
 
-def _difference(gan: GAN, x: Players, frequencies: Float[Array, "f e"]) -> Float[Array, " f2"]:
+def _difference(gan: AbstractGAN, x: Players, frequencies: Float[Array, "f e"]) -> Float[Array, " f2"]:
     return _characteristic(gan.samples(x), frequencies) - _characteristic(gan.data, frequencies)
 
 
-def _flat(gan: GAN, discriminator: PyTree) -> Scalar:
+def _flat(gan: AbstractGAN, discriminator: PyTree) -> Scalar:
     r""":math:`h(\psi)`."""
 
     def one(point: Array) -> Scalar:
@@ -130,7 +145,7 @@ def _flat(gan: GAN, discriminator: PyTree) -> Scalar:
 
 
 @eqx.filter_jit
-def laws_of(gan: GAN, x: Players, at: Probe) -> Laws:
+def laws_of(gan: AbstractGAN, x: Players, at: Probe) -> Laws:
     """The numbers of a GAN's laws and discriminator, by automatic differentiation."""
     (g, to_g), (d, to_d) = _tree.ravel(x.generator), _tree.ravel(x.discriminator)
 
@@ -166,19 +181,26 @@ def laws_of(gan: GAN, x: Players, at: Probe) -> Laws:
     )
 
 
-class Vanishing(AbstractFlow):
+class _Descent(AbstractFlow):
+    """A flow of one player of a GAN: its states are none of the GAN's, whom the reason of a failure is not asked of."""
+
+    def failure(self, x: PyTree) -> RESULTS:
+        return worst((~_tree.finite(self(x)), RESULTS.nonfinite))
+
+
+class Vanishing(_Descent):
     """The descent of h: it rests at the discriminators that vanish on the data, together with their slope."""
 
-    gan: GAN
+    gan: AbstractGAN
 
     def __call__(self, x: PyTree) -> PyTree:
         return jax.tree.map(jnp.negative, jax.grad(lambda y: _flat(self.gan, y))(x))
 
 
-class Matching(AbstractFlow):
+class Matching(_Descent):
     """The descent of the squared discrepancy of the laws: it rests at the generators that produce the data's law."""
 
-    gan: GAN
+    gan: AbstractGAN
     frequencies: Float[Array, "f e"]
 
     def __call__(self, x: PyTree) -> PyTree:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from .. import _tree
 from .._system import AbstractGame, Players
-from ..games._gan import GAN
+from ..games._gan import GAN, AbstractGAN
 from ..games._measure import companion
-from ._ingredients import Laws, Matching, Vanishing, blocks_of, displacement, laws_of, payoffs_of, probe, zeros
+from ._ingredients import Laws, Matching, Vanishing, blocks_of, displaced, laws_of, payoffs_of, probe, zeros
 from ._stability import Stability, stability
 
 HOLDS, FAILS, UNDECIDED, ABSENT = "holds", "fails", "undecided", "does not apply"
@@ -43,26 +43,28 @@ def _positive(value: float, error: float, limit: float) -> str:
 
 
 class Point(NamedTuple):
-    """An equilibrium: with the state on its far side, all at one state of the game and its finer version, if it has one."""
+    """A game, its version with finer quadratures if it has any, a state, and those on the far side of the equilibrium."""
 
     game: AbstractGame
     finer: AbstractGame | None
     x: Players
     far: Players
+    weak: Players
 
 
 class Blocks(NamedTuple):
     """The blocks of the Jacobian at an equilibrium, by how much they may be wrong, and what persists there.
 
-    `level` is the error of the blocks and `loose` that of the curvature; `limit` the largest level at which a number can be
+    `form` is how far they are from the lemma's form, with its error. `level` is the error of the blocks and `loose` that of the
+    curvature; `limit` the largest level at which a number can be
     called zero. `tangent` spans the directions of equilibria, `certain` tells that these are all.
     """
 
     dd: np.ndarray
     dg: np.ndarray
     gd: np.ndarray
-    gg: np.ndarray
     curvature: np.ndarray
+    form: tuple[float, float]
     level: float
     loose: float
     limit: float
@@ -72,42 +74,46 @@ class Blocks(NamedTuple):
 
 
 def _change(name: str, here: Any, far: Any, finer: Any) -> float:
-    """By how much a number changes at the other side of the equilibrium (counted twice) and under another quadrature."""
-    mine, others = getattr(here, name), [(2.0, far), *([] if finer is None else [(1.0, finer)])]
+    """By how much a number changes at the other side of the equilibrium and under another quadrature.
+
+    They count twice and four times: a sum that converges like 1/n shows a third of its error at half as many nodes again.
+    """
+    mine, others = getattr(here, name), [(2.0, far), *([] if finer is None else [(4.0, finer)])]
     return float(sum(factor * np.linalg.norm(np.asarray(getattr(other, name)) - mine) for factor, other in others))
 
 
 def point_of(game: AbstractGame, x: Players) -> Point:
     """The equilibrium at a state."""
-    return Point(game, companion(game), x, displacement(x, game(x), blocks_of(game, x).jacobian))
+    return Point(game, companion(game), x, *displaced(x, blocks_of(game, x)))
 
 
-def blocks_at(point: Point, cancelled: float) -> Blocks:
-    """The blocks at an equilibrium; `cancelled` is the size of terms that may have cancelled in them."""
+def blocks_at(point: Point, found: Stability, cancelled: float) -> Blocks:
+    """The blocks at an equilibrium of a known stability; `cancelled` is the size of terms that may have cancelled in them."""
     game, x, eps = point.game, point.x, _tree.eps(point.x)
     here, far = blocks_of(game, x), blocks_of(game, point.far)
     finer = None if point.finer is None else blocks_of(point.finer, x)
     k, n, n_g = np.asarray(here.jacobian, float), here.jacobian.shape[0], here.curvature.shape[0]
     size, sizes = float(np.linalg.norm(k)), np.linalg.svd(k, compute_uv=False)
     # A Jacobian that is all but singular may belong to a root of higher order beside, where it is singular.
-    weak = 4 * float(np.max(sizes[sizes < 10 * eps**0.5 * size], initial=0.0))
+    slope = float(np.max(sizes[sizes < 10 * eps**0.5 * size], initial=0.0))
+    beside = blocks_of(game, point.weak)
+    turned = _change("jacobian", here, beside, None) / 2
+    weak = 2 * turned if turned < 2 * slope else 4 * slope
     rounding = 4 * n * game.precision(x)
     level = rounding * (size + cancelled) + weak + _change("jacobian", here, far, finer) + float(np.finfo(float).tiny)
     coupling = float(np.linalg.norm(k[n_g:, :n_g])) + level
     curvature = np.asarray(here.curvature, float)
     loose = rounding * (np.linalg.norm(curvature) + cancelled * coupling) + 4 * coupling * weak
     loose = float(loose) + _change("curvature", here, far, finer) + float(np.finfo(float).tiny)
-    tangent, certain, found = _persisting(game, x)
+    manifold, certain = zeros(game, x)
+    tangent = np.asarray(manifold.tangent, float)
+    if 0 < manifold.dimension < n:
+        found = stability(game, x, modulo=manifold, throw=False)
     limit = eps**0.5 * (size + cancelled) + float(np.finfo(float).tiny) / eps
-    dd, dg, gd, gg = k[n_g:, n_g:], k[n_g:, :n_g], k[:n_g, n_g:], k[:n_g, :n_g]
-    return Blocks(dd, dg, gd, gg, curvature, level, loose, limit, tangent, certain, found)
-
-
-def _persisting(game: AbstractGame, x: PyTree) -> tuple[np.ndarray, bool, Stability]:
-    """The tangent space of the equilibria, whether it is all of it, and the stability across."""
-    found = zeros(game, x)
-    across = found.manifold if 0 < found.manifold.dimension < found.manifold.tangent.shape[0] else None
-    return np.asarray(found.manifold.tangent, float), found.certain, stability(game, x, modulo=across, throw=False)
+    unsure = rounding * (size + cancelled) + _change("form", here, far, finer) + _change("form", here, beside, None)
+    form = float(np.linalg.norm(np.asarray(here.form))), unsure
+    dd, dg, gd = k[n_g:, n_g:], k[n_g:, :n_g], k[:n_g, n_g:]
+    return Blocks(dd, dg, gd, curvature, form, level, loose, limit, tangent, certain, found)
 
 
 def _null(matrix: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -187,12 +193,13 @@ def of_blocks(at: Blocks) -> dict[str, Finding]:
     curved, null_g = _null(at.curvature, at.loose)
     flat = at.limit * (at.limit + float(np.linalg.norm(at.dg)))
     second, third = _positive(-concave[-1], at.level, at.limit), _positive(curved[0], at.loose, flat)
-    nk2 = Finding(second, concave[-1], at.level, (("smallest", concave[0]), *_rank(concave, at.level, n_d)))
+    if third == FAILS and n_d >= n_g and np.linalg.svd(at.dg, compute_uv=False)[-1] > at.level:
+        third = UNDECIDED  # The Hessian is singular to rounding; its root is not.
+    nk2 = Finding(second, concave[-1] + 0.0, at.level, (("smallest", concave[0]), *_rank(concave, at.level, n_d)))
     nk3 = Finding(third, curved[0], at.loose, (("largest", curved[-1]), *_rank(curved, at.loose, n_g)))
     relaxed_d = _relaxed(nk2, null_d, at.tangent[n_g:], at.gd, at)
     relaxed_g = _relaxed(nk3, null_g, at.tangent[:n_g], at.dg, at)
-    deviation = float(max(np.linalg.norm(at.gg), np.linalg.norm(at.gd + at.dg.T)))
-    form = _zero(deviation, 2 * at.level, at.limit)
+    form = _zero(*at.form, at.limit)
     sizes = np.linalg.svd(at.gd, compute_uv=False)
     of_p = (("cond P", _condition(sizes, at.level)), *_rank(sizes, at.level, n_g))
     full, least = (FAILS, 0.0) if n_d < n_g else (_positive(sizes[-1], at.level, at.limit), sizes[-1])
@@ -202,7 +209,7 @@ def of_blocks(at: Blocks) -> dict[str, Finding]:
         "nk2_relaxed": relaxed_d,
         "nk3": nk3,
         "nk3_relaxed": relaxed_g,
-        "nk_form": Finding(form, deviation, 2 * at.level),
+        "nk_form": Finding(form, *at.form),
         "nk_bound": _bound(at, null_d, null_g, [relaxed_d.verdict, relaxed_g.verdict, form]),
         "np_p": Finding(full, least, at.level, of_p, f"zero eigenvalues: {left} at least" if left else ""),
         "np_q": nk2._replace(numbers=(("cond Q", _condition(np.abs(concave), at.level)), *_rank(concave, at.level, n_d))),
@@ -226,10 +233,10 @@ def of_payoffs(gan: GAN) -> dict[str, Finding]:
 def of_laws(point: Point) -> tuple[dict[str, Finding], float]:
     """What is asked of the two laws and of the discriminator, and the size of terms that may cancel in the Jacobian."""
     gan, x = point.game, point.x
-    assert isinstance(gan, GAN)
+    assert isinstance(gan, AbstractGAN)
     at, eps = probe(gan, x), _tree.eps(x)
     here, far = laws_of(gan, x, at), laws_of(gan, point.far, at)
-    finer = laws_of(point.finer, x, at) if isinstance(point.finer, GAN) else None
+    finer = laws_of(point.finer, x, at) if isinstance(point.finer, AbstractGAN) else None
 
     def error(name: str, size: float) -> float:
         return 100 * eps * size + _change(name, here, far, finer)
@@ -242,7 +249,8 @@ def of_laws(point: Point) -> tuple[dict[str, Finding], float]:
         found[key] = Finding(_zero(value, unsure, eps**0.5), value, unsure)
     found["discriminator"] = _after(found["near"], "D does not vanish there") or _across_flat(gan, x, here, error)
     found["generator"] = _after(found["laws"], "the laws differ") or _across_match(gan, x, here, error, at.frequencies)
-    return found, float(here.size) * float(np.max(np.abs(np.asarray(payoffs_of(gan.objective, gan.real.points)))))
+    steepest = np.max(np.abs(np.asarray(payoffs_of(gan.objective, gan.real.points)))) if isinstance(gan, GAN) else 1.0
+    return found, float(here.size) * float(steepest)
 
 
 def _after(first: Finding, reason: str) -> Finding | None:
@@ -250,7 +258,7 @@ def _after(first: Finding, reason: str) -> Finding | None:
     return {HOLDS: None, FAILS: Finding(ABSENT, reason=reason)}.get(first.verdict, Finding(UNDECIDED))
 
 
-def _across_flat(gan: GAN, x: Players, here: Laws, error: Callable[[str, float], float]) -> Finding:
+def _across_flat(gan: AbstractGAN, x: Players, here: Laws, error: Callable[[str, float], float]) -> Finding:
     """Whether h grows to second order across the discriminators that vanish near the data."""
     hessian = np.asarray(here.flatness, float)
     size = float(np.linalg.norm(hessian))
@@ -262,12 +270,12 @@ def _across_flat(gan: GAN, x: Players, here: Laws, error: Callable[[str, float],
     verdict = HOLDS if along == count else FAILS if found is not None and found.certain else UNDECIDED
     if count and level > _tree.eps(x) ** 0.5 * max(size, 1.0):
         verdict = UNDECIDED
-    across = values[count] if count < values.size else float("nan")
+    across = float(values[count]) if count < values.size else float("nan")
     return Finding(verdict, across, level, (("null directions", count), ("dimension of T_D", along)))
 
 
 def _across_match(
-    gan: GAN, x: Players, here: Laws, error: Callable[[str, float], float], frequencies: Array
+    gan: AbstractGAN, x: Players, here: Laws, error: Callable[[str, float], float], frequencies: Array
 ) -> Finding:
     """Whether g changes to first order across the generators of the data's law."""
     pull, moved = np.asarray(here.pull, float), np.asarray(here.moved, float)
@@ -276,7 +284,7 @@ def _across_match(
     rank = int(np.sum(sizes > level))
     null = rows[rank:].T
     count = null.shape[1]
-    value = sizes[rank - 1] if rank else float("nan")
+    value = float(sizes[rank - 1]) if rank else float("nan")
     if not count:
         return Finding(HOLDS, value, level, (("null directions", 0), ("dimension of T_G", 0)))
     if level > _tree.eps(x) ** 0.5 * max(float(here.size), 1.0):
