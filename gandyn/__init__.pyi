@@ -52,6 +52,7 @@ from .games._penalty import (
     weight_decay,
 )
 from .games._piecewise import Kinked, Piecewise
+from .games._proximal import Proximal, ProximalTraining
 from .games._quadrature import Gaussian, Uniform
 from .games._transport import TransportGAN, c_transform
 from .games._wasserstein import wasserstein2
@@ -135,7 +136,9 @@ __all__ = [
     "Prediction",
     "Product",
     "Projected",
+    "Proximal",
     "ProximalPoint",
+    "ProximalTraining",
     "Random",
     "Rate",
     "Rule",

@@ -135,6 +135,8 @@ SYSTEMS = {
     "quartic": (lambda: gd.Penalised(dirac(), gd.gradient_penalty(1.0, gd.quartic, gd.on_generated), 0.3), DIRAC),
     "weight decay": (lambda: gd.Penalised(dirac(), gd.weight_decay, 0.3, ("generator", "discriminator")), DIRAC),
     "unrolled": (lambda: gd.Unrolled(dirac(), 2, 0.1), DIRAC),
+    "proximal": (lambda: gd.Proximal(gd.Penalised(plane(), gd.r1, 0.3), 0.8, gd.sobolev), PLANE),
+    "proximal training": (lambda: gd.ProximalTraining(dirac(), 0.8, 3, 0.2), DIRAC),
     "noise": (lambda: gd.instance_noise(gd.Penalised(dirac(), gd.r1, 0.3), 0.5), DIRAC),
     "consensus": (lambda: gd.consensus(dirac(), 0.1), DIRAC),
     "jare": (lambda: gd.jare(dirac(), 0.1), DIRAC),
