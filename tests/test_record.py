@@ -59,6 +59,8 @@ def results():
         "Family": gd.Family(three, three, three > 0, gd.Players(three, three), good),
         "PeriodicOrbit": gd.PeriodicOrbit(three, 3, three[0], spectrum, good),
         "Circle": gd.Circle(three[:2], *three, three, three[1:], good),
+        "Deviation": gd.Deviation(gd.Players(*three[:2]), *three, *three, 1, good, {"cells": jnp.array(5)}),
+        "Pursuit": gd.Pursuit(three, jnp.ones((3, 2)), gd.Players(*three[:2]), 0, True, good),
         "Conserved": gd.Conserved(three, three, *three, good),
         "Assumption": row,
         "Assumptions": gd.Assumptions((row, row), spectrum, 1, True, good),

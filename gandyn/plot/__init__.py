@@ -7,6 +7,7 @@ from ._comparison import rate as rate
 from ._cycle import cycle as cycle
 from ._cycle import family as family
 from ._cycle import multipliers as multipliers
+from ._deviation import deviation as deviation
 from ._portrait import portrait as portrait
 from ._region import stability_region as stability_region
 from ._return import return_map as return_map

@@ -1,0 +1,289 @@
+"""Global checks on small games: a player's best response in a box, or a bound on what any other move gains."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix as optx
+from jaxtyping import Array, Float, PyTree, Scalar
+
+from .. import _tree
+from .._constraint import AbstractConstraint, check_constraint
+from .._evolve import prepare
+from .._results import RESULTS, check, first, message
+from .._system import AbstractGame
+from ..games._measure import companion
+
+_BATCH = 512
+_MARGIN = 1.5
+_NUMBERS = ("gain", "bound", "error", "tolerance", "resolution", "undefined")
+
+
+class Deviation(eqx.Module):
+    """What a player gains by the best move that was found while all others stay, and what no move gains more than.
+
+    `move` is the state after it, `gain` the loss that it saves, zero if none was found; `bound` an upper bound on the gain of
+    every move in the box, `error` the numerical error of a gain (quadrature and rounding) and `tolerance` the gain that counts.
+    `resolution` is the width of the smallest cell that was looked at beside that of the box, and `undefined` the share of the
+    box where the loss has no finite value, of which the bound does not speak. `player` is the position of who moves.
+    """
+
+    move: PyTree
+    gain: Scalar
+    bound: Scalar
+    error: Scalar
+    tolerance: Scalar
+    resolution: Scalar
+    undefined: Scalar
+    player: int = eqx.field(static=True)
+    result: RESULTS
+    stats: dict[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """`profitable`, `none` (no gain above the tolerance, by the bound), or `undecided`; `failed` without a loss."""
+        if self.result != RESULTS.successful:
+            return "failed"
+        if self.gain - self.error > self.tolerance:
+            return "profitable"
+        return "none" if self.bound + self.error <= self.tolerance and self.undefined == 0 else "undecided"
+
+    def __str__(self) -> str:
+        if self.result != RESULTS.successful:
+            return message(self.result)
+        name = _tree.player_names(self.move)[self.player]
+        lines = [f"verdict     {self.verdict}: {name} gains {self.gain:.9g}, at most {self.bound:.6g}; error {self.error:.1e}"]
+        lines += [f"move        {_tree.numbers(self.move)}"]
+        lines += [f"resolution  {self.resolution:.1e} of the box, {int(self.stats['cells'])} cells"]
+        return "\n".join(lines)
+
+
+class _Search(eqx.Module):
+    """A player's loss as a function of its own coordinates, on a convex set within a box."""
+
+    game: AbstractGame
+    x: PyTree
+    constraint: AbstractConstraint | None
+    low: Float[Array, " d"]
+    high: Float[Array, " d"]
+    player: int = eqx.field(static=True)
+
+    def state(self, u: Float[Array, " d"]) -> PyTree:
+        """The state after the move, on the set."""
+        moved = self._moved(jnp.clip(u, self.low, self.high))
+        return moved if self.constraint is None else self._moved(self._own(self.constraint.project(moved)))
+
+    def _own(self, x: PyTree) -> Float[Array, " d"]:
+        return _tree.ravel(_tree.players(x)[self.player])[0]
+
+    def _moved(self, u: Float[Array, " d"]) -> PyTree:
+        parts = _tree.players(self.x)
+        own = _tree.ravel(parts[self.player])[1](u)
+        return _tree.with_players(self.x, [own if i == self.player else part for i, part in enumerate(parts)])
+
+    def point(self, u: Float[Array, " d"]) -> Float[Array, " d"]:
+        """The player's coordinates there."""
+        return self._own(self.state(u))
+
+    def loss(self, u: Float[Array, " d"]) -> Scalar:
+        """The player's loss at a point of the set."""
+        return self.game.losses(self._moved(u))[self.player]
+
+
+@eqx.filter_jit
+def _evaluate(search: _Search, centres: Float[Array, "n d"]) -> tuple[Array, Array, Array, Array]:
+    """At the nearest point of the set to each centre: the point, the loss, its gradient, and how far it curves downwards."""
+
+    def one(centre: Array) -> tuple[Array, Array, Array, Array]:
+        u = search.point(centre)
+        loss, slope = jax.value_and_grad(search.loss)(u)
+        lowest = jnp.linalg.eigvalsh(jax.hessian(search.loss)(u))[0]
+        return u, loss, slope, jnp.maximum(-lowest, 0.0)
+
+    return jax.lax.map(one, centres, batch_size=64)
+
+
+@eqx.filter_jit
+def _polish(search: _Search, u: Float[Array, " d"], steps: int) -> tuple[Array, Array]:
+    """A local minimum on the set, from a point of it, and the loss there."""
+    tolerance = 10 * _tree.eps(u)
+    solver = optx.BFGS(rtol=tolerance, atol=tolerance)
+
+    def loss(v: Array, _: None) -> Array:
+        return search.loss(search.point(v))
+
+    found = search.point(optx.minimise(loss, solver, u, max_steps=steps, throw=False).value)
+    return found, search.loss(found)
+
+
+class _Cells:
+    """Cells that cover the box, with what is known at the nearest point of the set to each centre."""
+
+    def __init__(self, search: _Search):
+        self.search = search
+        d = search.low.size
+        count = max(2, int(_BATCH ** (1 / d)))
+        low, high = np.asarray(search.low), np.asarray(search.high)
+        axes = [np.linspace(a, b, 2 * count + 1)[1::2] for a, b in zip(low, high, strict=True)]
+        self.centres = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
+        self.halves = np.broadcast_to((high - low) / (2 * count), self.centres.shape).copy()
+        self.points, self.losses, self.slopes, curved = self._at(self.centres)
+        self.curvature, self.evaluated = self._largest(curved), len(self.centres)
+
+    @staticmethod
+    def _largest(curved: np.ndarray) -> float:
+        return float(np.max(curved, initial=0.0, where=np.isfinite(curved)))
+
+    def _at(self, centres: np.ndarray) -> tuple[np.ndarray, ...]:
+        batches = -(-len(centres) // _BATCH)
+        padded = np.concatenate([centres, np.broadcast_to(centres[:1], (batches * _BATCH - len(centres), centres.shape[1]))])
+        values = [_evaluate(self.search, jnp.asarray(batch)) for batch in padded.reshape(batches, _BATCH, -1)]
+        return tuple(np.concatenate([np.asarray(v) for v in parts])[: len(centres)] for parts in zip(*values, strict=True))
+
+    @property
+    def defined(self) -> np.ndarray:
+        """Where the loss has a finite value with derivatives."""
+        return np.isfinite(self.losses) & np.all(np.isfinite(self.slopes), axis=1)
+
+    @property
+    def outside(self) -> np.ndarray:
+        """Cells that the set does not reach."""
+        return np.linalg.norm(self.centres - self.points, axis=1) > np.linalg.norm(self.halves, axis=1) * (1 + 1e-9)
+
+    def bounds(self) -> np.ndarray:
+        """What the loss does not fall below in each cell; infinite where it has no value or the set does not reach."""
+        linear = np.sum(self.slopes * (self.centres - self.points) - np.abs(self.slopes) * self.halves, axis=1)
+        lowest = self.losses + linear - _MARGIN * self.curvature / 2 * np.sum(self.halves**2, axis=1)
+        return np.where(self.defined & ~self.outside, lowest, np.inf)
+
+    def split(self, chosen: np.ndarray) -> None:
+        """Halve cells across the coordinate along which the loss may fall most."""
+        fall = np.abs(self.slopes) * self.halves + _MARGIN * self.curvature / 2 * self.halves**2
+        across = np.argmax(np.where(np.isfinite(fall), fall, 0.0)[chosen], axis=1)
+        step = np.zeros((len(chosen), self.centres.shape[1]))
+        step[np.arange(len(chosen)), across] = self.halves[chosen, across] / 2
+        centres = np.concatenate([self.centres[chosen] - step, self.centres[chosen] + step])
+        halves = np.tile(self.halves[chosen] - step, (2, 1))
+        points, losses, slopes, curved = self._at(centres)
+        keep = np.ones(len(self.centres), bool)
+        keep[chosen] = False
+        news = {"centres": centres, "halves": halves, "points": points, "losses": losses, "slopes": slopes}
+        for name, new in news.items():
+            setattr(self, name, np.concatenate([getattr(self, name)[keep], new]))
+        self.curvature, self.evaluated = max(self.curvature, self._largest(curved)), self.evaluated + len(centres)
+
+    def undefined(self) -> float:
+        """The share of the box in cells at whose centre the loss has no value."""
+        volume = np.prod(self.halves / np.max(self.halves), axis=1)
+        return float(np.sum(volume[~self.defined & ~self.outside]) / np.sum(volume))
+
+
+def _refine(cells: _Cells, best: float, enough: float, limit: int) -> None:
+    """Split the cells with the lowest bounds until those are within `enough` of the best loss, or the cells are too many."""
+    while cells.evaluated < limit:
+        bounds = cells.bounds()
+        best = min(best, float(np.min(cells.losses, initial=np.inf, where=cells.defined)))
+        order = np.argsort(bounds)[: _BATCH // 2]
+        chosen = order[bounds[order] < best - enough]
+        if not chosen.size:
+            return
+        cells.split(chosen)
+
+
+def _corner(value: PyTree, part: PyTree) -> Float[Array, " d"]:
+    vector = _tree.ravel(part)[0]
+    given = _tree.ravel(_tree.state_arrays(value))[0].astype(vector.dtype)
+    if given.size not in (1, vector.size):
+        raise ValueError(f"best_response: a corner of the box needs one number or {vector.size}; got {given.size}.")
+    return jnp.broadcast_to(given.reshape(-1), vector.shape)
+
+
+def _errors(game: AbstractGame, states: tuple[PyTree, PyTree], player: int, gain: float) -> float:
+    """The numerical error of a gain between two states: of quadrature, and of rounding."""
+    size = max(abs(float(game.losses(state)[player])) for state in states)
+    other = companion(game)
+    quadrature = 0.0 if other is None else abs(float(other.losses(states[0])[player] - other.losses(states[1])[player]) - gain)
+    return quadrature + 100 * _tree.eps(states[0]) * (1 + size)
+
+
+def best_response(
+    game: AbstractGame,
+    x: PyTree,
+    player: Any,
+    box: tuple[PyTree, PyTree],
+    *,
+    constraint: AbstractConstraint | None = None,
+    tolerance: float = 1e-3,
+    cells: int = 20_000,
+    throw: bool = True,
+) -> Deviation:
+    r"""The best move of one player in a box while the others stay: a profitable deviation, or a bound on the gain of all.
+
+    The box is covered by cells, and those that may hold the best move are halved until the bound is within half the tolerance
+    of the best loss found, which a local search polishes. In a cell with centre c and half-widths h the loss is never below
+    :math:`\ell(c) - \sum_i|\partial_i\ell(c)|h_i - \tfrac M2\lVert h\rVert^2`. The bound rests on M, one and a half times
+    the largest downward curvature that was met at any centre: it is a proof for quadratic losses, and for others as good as the
+    cells are close. Meant for a player of up to six parameters; for more there is `keep_optimising`.
+
+    Args:
+        game: The game; its losses have two derivatives.
+        x: The state.
+        player: The name of who moves, such as `"generator"`.
+        box: The lowest and the highest values of that player's part, each a tree like it, or one number for all coordinates.
+        constraint: A convex set of states to keep to, besides the box; one that holds all states of it that are allowed.
+        tolerance: The gain that counts, in the unit of the loss.
+        cells: How many cells to look at, at most about so many.
+        throw: Raise if the player has no finite loss at the state.
+
+    Returns:
+        A `Deviation` with `.move`, `.gain`, `.bound` and `.verdict`.
+
+    Raises:
+        ValueError: A flow that is no game, a player that is not there, an empty box, or a tolerance that is not positive.
+        RuntimeError: The loss at the state is not finite (with `throw`).
+    """
+    if not isinstance(game, AbstractGame):
+        raise ValueError(f"best_response needs a game, whose players have losses; got {type(game).__name__}.")
+    if constraint is not None:
+        check_constraint(constraint, "best_response")
+    if not tolerance > 0 or cells < 1:
+        raise ValueError(f"best_response: the tolerance and the cells must be positive; got {tolerance} and {cells}.")
+    game, x = prepare(game, x)
+    index = _tree.player_index(x, player)
+    part = _tree.players(x)[index]
+    low, high = (_corner(corner, part) for corner in box)
+    if not bool(jnp.all(low < high)):
+        raise ValueError(f"best_response: the lower corner {low} of the box must lie below the upper corner {high}.")
+    search = _Search(game, x, _tree.system_arrays(constraint), low, high, index)
+    now = float(game.losses(x)[index])
+    if not np.isfinite(now):
+        nothing, result = jnp.asarray(jnp.nan), first(game.failure(x), RESULTS.nonfinite)
+        check(result, throw, "best_response: ")
+        return Deviation(x, **dict.fromkeys(_NUMBERS, nothing), player=index, result=result, stats={"cells": jnp.asarray(0)})
+    return _search(search, now, tolerance, cells)
+
+
+def _search(search: _Search, now: float, tolerance: float, limit: int) -> Deviation:
+    known = _Cells(search)
+    _refine(known, now, tolerance / 2, limit)
+    losses = np.where(known.defined, known.losses, np.inf)
+    start = int(np.argmin(losses))
+    u, loss = jnp.asarray(known.points[start]), float(losses[start])
+    polished, lower = _polish(search, u, 256) if np.isfinite(loss) else (u, np.inf)
+    u, loss = (polished, float(lower)) if float(lower) <= loss else (u, loss)
+    kept = _tree.ravel(_tree.players(search.x)[search.player])[0]
+    u, loss = (u, loss) if loss < now else (kept, now)
+    move, gain = search.state(u) if loss < now else search.x, now - loss
+    values = (
+        gain,
+        max(now - float(np.min(known.bounds())), gain),
+        _errors(search.game, (search.x, move), search.player, gain),
+        tolerance,
+        float(np.min(known.halves * 2 / np.asarray(search.high - search.low))),
+        known.undefined(),
+    )
+    numbers = {name: jnp.asarray(value, u.dtype) for name, value in zip(_NUMBERS, values, strict=True)}
+    stats = {"cells": jnp.asarray(known.evaluated), "curvature": jnp.asarray(known.curvature, u.dtype)}
+    return Deviation(move, **numbers, player=search.player, result=RESULTS.successful, stats=stats)
