@@ -39,6 +39,18 @@ def test_what_training_ends_on(run):
     assert "because" in out
 
 
+def test_how_long_to_wait_is_said(run):
+    # At the Neimark-Sacker point orbits come to rest like one over the root of time: a few turns are not enough to tell.
+    words = ("attractor", "dirac", "--penalty", "r1=0.3", "--map", "simgd=1.2", "--at", "1,0.5", "--json")
+    document = json.loads(run(*words, "--turns", "1")[1])
+    assert document["settings"]["turns"] == 1
+    # One stretch, the least there is.
+    assert document["attractor"]["fields"]["turns"]["data"] == [2048]
+    code, _, err = run(*words[:-1], "--turns", "0")
+    assert code == 2
+    assert "at least one turn" in err
+
+
 @pytest.mark.parametrize("command", ["cycle", "attractor"])
 def test_an_orbit_needs_a_start(run, command):
     code, _, err = run(command, "dirac")

@@ -41,6 +41,7 @@ class Circle(eqx.Module):
         value, error = float(self.transverse), float(self.errors[2])
         if not np.isfinite(value + error):
             return UNDECIDED
+        # Four errors and rounding: the exponent may be zero, and is where the averages have converged to some digits.
         if abs(value) <= 4 * error + 1e-12:
             return NEUTRAL if abs(value) <= 1e-3 else UNDECIDED
         return ATTRACTING if value < 0 else REPELLING
@@ -166,6 +167,8 @@ def invariant_circle(
     eps = _tree.eps(x)
     result = worst(
         (finite != RESULTS.successful, finite),
+        # A circle keeps away from its centre by more than an orbit that spirals in; averages that have not settled to these
+        # digits, which those of a circle pass by far, are not of one.
         (~(extent[0] > eps**0.5 * extent[1]), RESULTS.no_circle),
         (~((errors[1] <= 1e-5) & (errors[0] <= 1e-3 * values[0])), RESULTS.no_circle),
     )

@@ -14,8 +14,21 @@ from ._circle import ATTRACTING, NEUTRAL, invariant_circle
 from ._fate import Orbit, Rest, Returns
 from ._lyapunov import lyapunov
 
+# A line through the logarithms of so many returns tells a factor from none; twelve do at least (`_fate.spirals_in`).
 _RETURNS = 32
+# In a stretch: what a thousand turns of a smooth orbit take, ten times over.
 _STEPS = 200_000
+# Turns of a stretch at first; and for exponents, whose errors come from the scatter between so many stretches of half a turn.
+_STRETCH, _FEWEST, _MOST = 32, 128, 320
+# Parts of 128 turns over which averages are compared: over a thousand turns they converge to 1e-4 on a torus, and only there.
+_PARTS, _PART, _STEADY = 8, 128, 1e-4
+# An exponent times a turn: above the first it is chaos, below the second it may be zero, and what lies between is undecided.
+# That of Lorenz's attractor is 0.7 and that of Rössler's 0.4; over 128 turns a zero one comes out as 0.01.
+_GROWS, _FLAT = 0.05, 0.03
+# Points of a stretch of a map: some two hundred turns of ten points each, over which averages along a circle settle.
+_COUNT = 2048
+# What is chaos of maps, per application, where the errors of 16384 of them are some 1e-3.
+_GROWS_MAP = 1e-2
 _NEITHER = "the orbit neither rests nor closes"
 _UNTOLD = f"{_NEITHER}, and its leading exponent is too small to tell from zero"
 
@@ -23,11 +36,12 @@ _UNTOLD = f"{_NEITHER}, and its leading exponent is too small to tell from zero"
 def follow_flow(orbit: Orbit, x: PyTree, turn: float, budget: int) -> tuple[dict, PyTree]:
     """Follow a flow by stretches that grow, until one of them decides."""
     eps = _tree.eps(x)
+    # Ten times looser than for cycles, yet a hundredth of `CLOSED` for the hundred steps of a turn.
     solver = _march.settings(x, None, 1e-11 if eps < 1e-10 else 1e-5, None)
     grid = np.arange(1, _follow.SAMPLES + 1) / _follow.SAMPLES
     counted, burn, time = 0.0, 0.0, 0.0
     for _ in range(40):
-        span = 32 * turn
+        span = _STRETCH * turn
         ts = jnp.asarray(burn + span * grid, orbit.start.dtype)
         seen = _follow.sample_flow(orbit.system, x, ts, solver, _STEPS)
         time += float(seen.time)
@@ -52,12 +66,14 @@ def follow_flow(orbit: Orbit, x: PyTree, turn: float, budget: int) -> tuple[dict
         turn = span / made if made >= 1 else 8 * turn
         if counted >= budget:
             break
-        burn = 0.0 if made < 1 else min(counted, budget - counted) * turn
-    return _aperiodic_flow(orbit, x, turn, solver, float(np.clip(budget, 128, 320))), x
+        # Twice as far each time, with the last stretch inside the budget where that has room for it.
+        burn = 0.0 if made < 1 else min(counted, max(budget - counted - _STRETCH, 0.0)) * turn
+    return _aperiodic_flow(orbit, x, turn, solver, float(np.clip(budget, _FEWEST, _MOST))), x
 
 
 def _stopped(orbit: Orbit, code: int, ys: np.ndarray) -> dict | None:
     """What the march says that did not come to its end."""
+    # A field may end, or stiffen, far out: a million times as far as the start counts as running away too.
     size, start = float(np.linalg.norm(ys[-1])), 1 + float(np.linalg.norm(orbit.start))
     if code == _march.DIVERGED or (code in (_march.BROKEN, _march.STEPS) and not size < 1e6 * start):
         return orbit.ends(_fate.DIVERGENCE, "the orbit runs away", residual=size)
@@ -76,6 +92,7 @@ def _along_switch(orbit: Orbit, ended: dict, x: PyTree, ys: np.ndarray) -> dict:
         return ended
     share = float(_follow.on_switch(orbit.system, x, jnp.asarray(ys[-_follow.SAMPLES // 4 :])))
     ended["sliding"] = share
+    # A passage through a switch takes a sample or two of hundreds; a slide takes a part of every turn.
     if share > 0.01:
         return {**ended, "kind": _fate.SLIDING, "why": "the final orbit slides along a surface for a part of its time"}
     return ended
@@ -116,8 +133,41 @@ def _returning(orbit: Orbit, rest: Rest | None, returns: Returns, ys: np.ndarray
     ended = _fate.closes(orbit, returns)
     ended = _fate.excused(orbit, rest, returns, ended)
     ended = ended or (_fate.spirals_in(orbit, rest, returns, ys) if rest else None)
-    ended = ended or _fate.drifts_onto_centre(orbit, returns)
-    return ended, None if ended else _fate.shortcut(returns)
+    ended = ended or _drifts_onto_centre(orbit, returns)
+    return ended, None if ended else _shortcut(returns)
+
+
+def _drifts_onto_centre(orbit: Orbit, returns: Returns) -> dict | None:
+    """Whether an orbit in the plane drifts, ever more slowly, onto closed orbits that lie just ahead and cannot be crossed."""
+    points, size = returns.points, returns.size
+    if orbit.start.size != 2 or orbit.discrete or len(points) < 12:
+        return None
+    moves = np.diff(points, axis=0)
+    gaps = np.linalg.norm(moves, axis=1)
+    # So slow by now that what it drifts onto lies within some thousandths, if anywhere.
+    if gaps[-1] > 1e-3 * size or not np.all(np.diff(gaps[-10:]) < 0) or not gaps[-1] > 0:
+        return None
+    ahead = moves[-1] / gaps[-1]
+    for distance in (1e-3, 1e-2):
+        for part in (1.0, 3.0):
+            beside, _ = returns.follow(points[-1] + part * distance * size * ahead, 40 * float(np.diff(returns.times)[-1]))
+            if not _follow.closing(beside, 1, _fate.CLOSED * size):
+                break
+        else:
+            why = f"the orbit drifts ever more slowly onto a centre, whose closed orbits begin within {distance:g} of its size"
+            evidence = {"drift": float(gaps[-1] / size), "period": float(np.diff(returns.times)[-1]), "place": points[-1]}
+            return orbit.ends(_fate.CENTRE, why, multiplier=float(gaps[-1] / gaps[-2]), **evidence)
+    return None
+
+
+def _shortcut(returns: Returns) -> np.ndarray | None:
+    """Where the returns converge to if they go on coming closer by the same factor; for slow approaches."""
+    k, factor = _follow.contraction(returns.points, 8)
+    # A factor nearer to one than that is not known well enough, and a jump of a third of the size may land elsewhere.
+    if not k or factor > 0.9999:
+        return None
+    move = (returns.points[-1] - returns.points[-1 - k]) * factor / (1 - factor)
+    return returns.points[-1] + move if np.linalg.norm(move) < 0.3 * returns.size else None
 
 
 def _aperiodic_flow(orbit: Orbit, x: PyTree, turn: float, solver: Solver, turns: float) -> dict:
@@ -125,17 +175,17 @@ def _aperiodic_flow(orbit: Orbit, x: PyTree, turn: float, solver: Solver, turns:
     n = orbit.start.size
     if n < 3:
         return orbit.ends(_fate.UNDECIDED, f"{_NEITHER} within the turns that it was followed for")
-    # The orbit itself is followed more closely; of these numbers the scatter is the error.
+    # The orbit itself is followed more closely; of these numbers the scatter is the error, larger than 1e-3.
     rtol = max(1e-8, 100 * _tree.eps(x))
     found = lyapunov(orbit.system, x, min(n, 3), span=turns * turn, transient=0.0, interval=turn / 2, rtol=rtol, throw=False)
     values, errors = np.asarray(found.values), np.asarray(found.errors)
     if not np.all(np.isfinite(errors)):
         return orbit.ends(_fate.UNDECIDED, f"{_NEITHER}, and it has no Lyapunov exponents")
     orbit.found.update(exponent=float(values[0]), error=float(errors[0]))
-    if values[0] > 4 * errors[0] and values[0] * turn > 0.05:
+    if values[0] > 4 * errors[0] and values[0] * turn > _GROWS:
         return orbit.ends(_fate.CHAOS, f"{_NEITHER}, and the leading exponent is positive")
-    if np.all(np.abs(values[:2] * turn) < 0.03) and _quasi_periodic(orbit, x, turn, solver):
-        family = abs(values[2] * turn) < 0.03
+    if np.all(np.abs(values[:2] * turn) < _FLAT) and _quasi_periodic(orbit, x, turn, solver):
+        family = abs(values[2] * turn) < _FLAT
         why = "the orbit does not close, averages along it converge as on a torus, and "
         return orbit.ends(_fate.TORUS, why + ("its neighbours do likewise" if family else "its neighbours come closer"))
     return orbit.ends(_fate.UNDECIDED, _UNTOLD)
@@ -143,18 +193,18 @@ def _aperiodic_flow(orbit: Orbit, x: PyTree, turn: float, solver: Solver, turns:
 
 def _quasi_periodic(orbit: Orbit, x: PyTree, turn: float, solver: Solver) -> bool:
     """Whether averages over a thousand turns converge faster than those along any irregular orbit."""
-    ts = jnp.asarray(128 * turn * np.arange(1, _follow.SAMPLES + 1) / _follow.SAMPLES, orbit.start.dtype)
+    ts = jnp.asarray(_PART * turn * np.arange(1, _follow.SAMPLES + 1) / _follow.SAMPLES, orbit.start.dtype)
     stretches = []
-    for _ in range(8):
+    for _ in range(_PARTS):
         seen = _follow.sample_flow(orbit.system, x, ts, solver, _STEPS)
         stretches.append(np.asarray(seen.ys))
         x = seen.end
-    return _follow.unsteadiness(np.concatenate(stretches)) < 1e-4
+    return _follow.unsteadiness(np.concatenate(stretches)) < _STEADY
 
 
 def follow_map(orbit: Orbit, x: PyTree, budget: int) -> tuple[dict, PyTree]:
     """Follow a map by stretches that grow, until one of them decides."""
-    count, burn, made, every = 2048, 0, 0, 1
+    count, burn, made, every = _COUNT, 0, 0, 1
     while True:
         seen = _follow.sample_map(orbit.system, x, jnp.asarray(burn), jnp.asarray(every), count)  # pyright: ignore[reportArgumentType]
         made += burn + count * every
@@ -171,6 +221,7 @@ def follow_map(orbit: Orbit, x: PyTree, budget: int) -> tuple[dict, PyTree]:
             returns = _iterates(orbit, ys, every)
             ended, jump = _returning(orbit, rest, returns, ys)
             x = orbit.state(jump) if jump is not None else x
+        # Two thousand points on a curve have averages so steady; `invariant_circle` looks closer.
         if ended is None and _follow.unsteadiness(ys) < 1e-6:
             ended = _on_circle(orbit, x, every, rest)
         if ended:
@@ -178,8 +229,8 @@ def follow_map(orbit: Orbit, x: PyTree, budget: int) -> tuple[dict, PyTree]:
         if made >= budget:
             return _aperiodic_map(orbit, x), x
         # Averages along a curve converge within so many turns.
-        every = int(np.clip(0.1 * count / max(float(seen.turns[-1]), 1.0), 1, 64))
-        burn = min(made, budget - made)
+        every = int(np.clip(0.1 * count / max(float(seen.turns[-1]), 1.0), 1, np.clip((budget - made) // count, 1, 64)))
+        burn = min(made, max(budget - made - count * every, 0))
 
 
 def _iterates(orbit: Orbit, ys: np.ndarray, every: int) -> Returns:
@@ -215,6 +266,6 @@ def _aperiodic_map(orbit: Orbit, x: PyTree) -> dict:
     found = lyapunov(orbit.system, x, 1, span=16384, transient=64, throw=False)
     value, error = float(found.values[0]), float(found.errors[0])
     orbit.found.update(exponent=value, error=error)
-    if value > 4 * error and value > 1e-2:
+    if value > 4 * error and value > _GROWS_MAP:
         return orbit.ends(_fate.CHAOS, f"{_NEITHER}, and the leading exponent is positive")
     return orbit.ends(_fate.UNDECIDED, _UNTOLD)

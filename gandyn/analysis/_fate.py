@@ -10,20 +10,30 @@ from jaxtyping import Array, PyTree
 
 from .. import _tree
 from .._system import AbstractMap, AbstractSystem
-from ._follow import closing, contraction
+from ._follow import closing
 from ._linear import jacobian
 from ._normal_form import normal_form
 
 EQUILIBRIUM, CYCLE, CENTRE, TORUS, CIRCLE = "equilibrium", "limit cycle", "centre", "torus", "invariant circle"
 CHAOS, DIVERGENCE, SLIDING, UNDECIDED = "chaos", "divergence", "sliding", "undecided"
 
+# At rest: a millionth of the way is left, far above the equilibrium's own error, and too little to be the passage of a saddle
+# but of orbits on its stable manifold.
 ARRIVED = 1e-6
+# Nearer to a saddle than this, relative to the way, rounding and the errors of the steps decide on which side it is left.
 LOST = 1e-9
+# Closed: returns agree to this part of the orbit's size. The steps of a turn, some hundred at 1e-11, err by a tenth of it.
 CLOSED = 1e-8
+# A largest multiplier so near to one may be one: differences of returns at a distance _STEP err by that and their rounding,
+# CLOSED / _STEP, which is 1e-4 as well.
 NEUTRAL = 2e-4
 _STEP = 1e-4
+# Neighbours whose closing shows a centre: so far beside, relative to the size, that a cycle of second-order attraction, which
+# moves them by the square of it, 4e-4, cannot pass for one.
 _BESIDE = 0.02
+# Returns after which a cycle may close: with several loops, or of a doubled period.
 MOST_TURNS = 16
+# Steps of Newton's method: at degenerate equilibria it halves the distance only.
 NEWTON = 64
 
 
@@ -115,6 +125,7 @@ def nearest_rest(orbit: Orbit, end: PyTree) -> Rest | None:
         y, size = y - step, float(np.linalg.norm(step))
         if size <= 4 * eps * np.linalg.norm(y):
             break
+    # Where roots are double the last steps are half the digits long.
     if not orbit.switching and not size <= 1e-8 * (1 + np.linalg.norm(y)):
         return None
     values, modes = np.linalg.eig(matrix)
@@ -128,9 +139,10 @@ def rests(orbit: Orbit, rest: Rest, ys: np.ndarray) -> dict[str, Any] | None:
     distances = np.linalg.norm(ys - rest.y, axis=1)
     orbit.reach = max(orbit.reach, float(distances.max()), float(np.linalg.norm(orbit.start - rest.y)))
     near = ARRIVED * orbit.reach
+    # An orbit that has never been farther away than rounding has no way to compare with.
     if orbit.reach > 1e-12 * (1 + np.linalg.norm(rest.y)) and distances[-1] > near:
         return None
-    # A start at an equilibrium stays, stable or not.
+    # A start at an equilibrium, to the digits that Newton's method may leave, stays, stable or not.
     there = orbit.reach <= 1e-9 * (1 + np.linalg.norm(rest.y))
     evidence = {"growth": rest.growth, "residual": float(distances[-1]), "place": rest.y}
     if there or rest.growth < -rest.tolerance:
@@ -163,11 +175,13 @@ def spirals_in(orbit: Orbit, rest: Rest, returns: Returns, ys: np.ndarray) -> di
     evidence = {"growth": rest.growth, "residual": float(distances[-1]), "place": rest.y}
     if rest.growth < -rest.tolerance:
         rates = np.diff(np.log(distances)) / gaps
+        # Twelve rates, each within two parts in a hundred of the one predicted: terms of second order have died out.
         if np.all(np.abs(rates / rest.growth - 1) < 0.02):
             return orbit.ends(EQUILIBRIUM, "the orbit spirals in at the rate of the linearisation", **evidence)
         return None
     slope = decay(orbit, rest)
     measured = np.diff(distances**-2.0) / gaps / shape
+    # Slopes of 1/r^2 are measured with the orbit's shape in them, and terms of fifth order die out slowly.
     if slope > 0 and np.all(np.abs(measured / slope - 1) < 0.2):
         why = "the orbit spirals in algebraically, as the normal form says"
         return orbit.ends(EQUILIBRIUM, why, slope=slope, **evidence)
@@ -191,6 +205,7 @@ def excused(orbit: Orbit, rest: Rest | None, returns: Returns, ended: dict[str, 
     """The verdict of `closes`, but for a centre where a decay is known that is too slow to show in returns."""
     if rest is None or ended is None or ended["kind"] != CENTRE:
         return ended
+    # A decay that would move a return by less than a hundred times what counts as closed.
     hidden = abs(rest.growth) * ended["period"] < 100 * CLOSED
     if hidden and abs(rest.growth) > 1e-3 * rest.tolerance and not orbit.switching:
         return None
@@ -207,6 +222,7 @@ def excused(orbit: Orbit, rest: Rest | None, returns: Returns, ended: dict[str, 
 def closes(orbit: Orbit, returns: Returns) -> dict[str, Any] | None:
     """Whether the orbit has closed, and whether its neighbours come to it, close by themselves, or do neither."""
     points, size = returns.points, returns.size
+    # Rounding of the coordinates is no orbit.
     if size <= 1e-12 * (1 + np.linalg.norm(points[-1])):
         return None
     k = closing(points, 4 * MOST_TURNS if orbit.discrete else MOST_TURNS, CLOSED * size)
@@ -251,6 +267,7 @@ def _multipliers(returns: Returns, k: int, period: float) -> tuple[np.ndarray | 
     if not returns.basis.shape[1]:
         return np.zeros(0), np.zeros((0, 0))
     one, other = (np.stack(side, axis=1) for side in sides)
+    # Differences on the two sides agree to first order in the step, unless the map has a kink here.
     matrices = [(one + other) / 2] if np.abs(one - other).max() < 100 * _STEP * (1 + np.abs(one).max()) else [one, other]
     values, vectors = max((np.linalg.eig(matrix) for matrix in matrices), key=lambda pair: np.abs(pair[0]).max())
     return values, returns.basis @ vectors
@@ -263,37 +280,7 @@ def _neighbours_close(returns: Returns, direction: np.ndarray, k: int, period: f
     for sign in (1, -1):
         beside = returns.points[-1] + sign * _BESIDE * returns.size * direction
         points, _ = returns.follow(beside, 12 * period)
+        # A neighbour that has come to this orbit closes with it and shows nothing.
         apart = len(points) > 0 and np.linalg.norm(points[-1] - returns.points[-1]) > _BESIDE / 4 * returns.size
         found.append(bool(apart) and closing(points, max(MOST_TURNS, k), CLOSED * returns.size) > 0)
     return found
-
-
-def drifts_onto_centre(orbit: Orbit, returns: Returns) -> dict[str, Any] | None:
-    """Whether an orbit in the plane drifts, ever more slowly, onto closed orbits that lie just ahead and cannot be crossed."""
-    points, size = returns.points, returns.size
-    if orbit.start.size != 2 or orbit.discrete or len(points) < 12:
-        return None
-    moves = np.diff(points, axis=0)
-    gaps = np.linalg.norm(moves, axis=1)
-    if gaps[-1] > 1e-3 * size or not np.all(np.diff(gaps[-10:]) < 0) or not gaps[-1] > 0:
-        return None
-    ahead = moves[-1] / gaps[-1]
-    for distance in (1e-3, 1e-2):
-        for part in (1.0, 3.0):
-            beside, _ = returns.follow(points[-1] + part * distance * size * ahead, 40 * float(np.diff(returns.times)[-1]))
-            if not closing(beside, 1, CLOSED * size):
-                break
-        else:
-            why = f"the orbit drifts ever more slowly onto a centre, whose closed orbits begin within {distance:g} of its size"
-            evidence = {"drift": float(gaps[-1] / size), "period": float(np.diff(returns.times)[-1]), "place": points[-1]}
-            return orbit.ends(CENTRE, why, multiplier=float(gaps[-1] / gaps[-2]), **evidence)
-    return None
-
-
-def shortcut(returns: Returns) -> np.ndarray | None:
-    """Where the returns converge to if they go on coming closer by the same factor; for slow approaches."""
-    k, factor = contraction(returns.points, 8)
-    if not k or factor > 0.9999:
-        return None
-    move = (returns.points[-1] - returns.points[-1 - k]) * factor / (1 - factor)
-    return returns.points[-1] + move if np.linalg.norm(move) < 0.3 * returns.size else None

@@ -144,11 +144,25 @@ def cycle(
 
 
 @app.command
-def attractor(game: Game, /, *, system: System | None = None, as_json: Json = False, out: Out = None) -> int:
+def attractor(
+    game: Game,
+    /,
+    *,
+    system: System | None = None,
+    turns: Annotated[
+        int,
+        Parameter(
+            show_default=True,
+            help="For how many turns to wait for the orbit to rest or to close; of a map a hundred times as many applications.",
+        ),
+    ] = 1000,
+    as_json: Json = False,
+    out: Out = None,
+) -> int:
     """Follow the orbit from --at and say what it ends on: an equilibrium, a limit cycle, a centre, chaos, ..."""
     from ._orbits import run_attractor
 
-    return run_attractor(game, system or System(), as_json, out)
+    return run_attractor(game, system or System(), turns, as_json, out)
 
 
 @app.command(name="list")

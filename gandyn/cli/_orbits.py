@@ -45,11 +45,11 @@ def run_cycle(game: str, options: Flow, period: float | None, as_json: bool, out
     return FAILED if found.verdict in ("undecided", "failed") else FINE
 
 
-def run_attractor(game: str, options: System, as_json: bool, out: Path | None) -> int:
+def run_attractor(game: str, options: System, turns: int, as_json: bool, out: Path | None) -> int:
     """Carry `gandyn attractor` out and return its exit code."""
     setup, chosen, clock = _begin("attractor", game, options, out, None)
-    found = attractor(setup.system, setup.guess if setup.step is None else setup.step.init(setup.guess))
-    _end("attractor", found, chosen, as_json, out, clock)
+    found = attractor(setup.system, setup.guess if setup.step is None else setup.step.init(setup.guess), turns=turns)
+    _end("attractor", found, chosen | {"turns": turns}, as_json, out, clock)
     return FAILED if found.kind == "undecided" else FINE
 
 

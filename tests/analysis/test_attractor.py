@@ -141,6 +141,17 @@ def test_a_growth_without_end_in_sight_is_not_decided():
     # Its radius grows like the square root of a logarithm.
     found = gd.attractor(gd.SimGD(dirac(), 0.2), P(1.0, 0.5))
     assert found.kind == "undecided"
+    assert float(found.time) <= 100_000
+
+
+def test_the_turns_are_no_more_than_asked_for():
+    # Decays of 1e-9 a turn that nothing decides about.
+    damped = Planar(jnp.asarray(DUFFING), jnp.array([2e-9, 0.0]))
+    for turns in (1, 50, 100):
+        found = gd.attractor(damped, jnp.array([1.3, 0.0]), turns=turns)
+        assert found.kind == "undecided"
+        # A stretch of 32 turns is the least, and the first is of as many as the speed at the start lets expect.
+        assert float(found.turns) <= 1.1 * max(32, turns) + 32
 
 
 class Planar(gd.AbstractFlow):
