@@ -14,20 +14,29 @@ from .analysis._circle import Circle, invariant_circle
 from .analysis._compare import Comparison, compare
 from .analysis._conserved import Conserved, conserved
 from .analysis._cycle import Cycle, cycle
+from .analysis._deviation import Deviation, best_response
 from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._family import Family, family
+from .analysis._krylov import Arnoldi, Eigenpairs
+from .analysis._lanczos import Lanczos
 from .analysis._linear import blocks, linearize
 from .analysis._lyapunov import Lyapunov, lyapunov
 from .analysis._noise import Stationary, diffuse, stationary
 from .analysis._normal_form import NormalForm, normal_form
+from .analysis._notion import Notion, Notions
+from .analysis._notions import notions
 from .analysis._orbit import PeriodicOrbit, periodic
 from .analysis._predict import Prediction, predict
+from .analysis._pursuit import Pursuit, keep_optimising
 from .analysis._rate import Rate, rate
-from .analysis._stability import Stability, stability
+from .analysis._schur import Blocks
+from .analysis._second_order import Condition
+from .analysis._stability import Dense, stability
 from .analysis._sweep import Sweep, sweep
 from .analysis._threshold import Threshold, critical_step, threshold
 from .analysis._transient import Transient, transient
+from .analysis._verdict import Stability
 from .fields._adjust import SymplecticAdjustment, TimeScaled
 from .fields._constrained import Constrained
 from .fields._norm import FieldNorm, consensus, jare, nagarajan_kolter
@@ -85,25 +94,31 @@ __all__ = [
     "AbstractObjective",
     "AbstractSystem",
     "AltGD",
+    "Arnoldi",
     "Assumption",
     "Assumptions",
     "Attractor",
     "Averaged",
     "Ball",
     "Basins",
+    "Blocks",
     "Box",
     "Circle",
     "Clocked",
     "Comparison",
     "Competitive",
+    "Condition",
     "Conserved",
     "Constrained",
     "Constraints",
     "Convolution",
     "Crossings",
     "Cycle",
+    "Dense",
+    "Deviation",
     "Discrete",
     "Drawn",
+    "Eigenpairs",
     "Equilibria",
     "Equilibrium",
     "ExtraGradient",
@@ -115,6 +130,7 @@ __all__ = [
     "Implicit",
     "Iterated",
     "Kinked",
+    "Lanczos",
     "Lookahead",
     "Lyapunov",
     "Manifold",
@@ -124,6 +140,8 @@ __all__ = [
     "Momentum",
     "Moving",
     "NormalForm",
+    "Notion",
+    "Notions",
     "Optax",
     "Optimised",
     "Optimistic",
@@ -139,6 +157,7 @@ __all__ = [
     "Proximal",
     "ProximalPoint",
     "ProximalTraining",
+    "Pursuit",
     "Random",
     "Rate",
     "Rule",
@@ -158,13 +177,14 @@ __all__ = [
     "TimeScaled",
     "Trajectory",
     "Transient",
-    "Uniform",
     "TransportGAN",
+    "Uniform",
     "Unrolled",
     "WithAverage",
     "assumptions",
     "attractor",
     "basins",
+    "best_response",
     "blocks",
     "c_transform",
     "compare",
@@ -185,6 +205,7 @@ __all__ = [
     "invariant_circle",
     "iterate",
     "jare",
+    "keep_optimising",
     "linearize",
     "load",
     "lyapunov",
@@ -192,6 +213,7 @@ __all__ = [
     "nagarajan_kolter",
     "network",
     "normal_form",
+    "notions",
     "objectives",
     "on_generated",
     "on_real",

@@ -24,40 +24,48 @@ from .analysis._circle import Circle
 from .analysis._compare import Comparison
 from .analysis._conserved import Conserved
 from .analysis._cycle import Cycle
+from .analysis._deviation import Deviation
 from .analysis._equilibria import Equilibria
 from .analysis._equilibrium import Equilibrium, Manifold
 from .analysis._family import Family
+from .analysis._krylov import Eigenpairs
 from .analysis._lyapunov import Lyapunov
 from .analysis._normal_form import NormalForm
+from .analysis._notion import Notion, Notions
 from .analysis._orbit import PeriodicOrbit
 from .analysis._predict import Prediction
+from .analysis._pursuit import Pursuit
 from .analysis._rate import Rate
-from .analysis._stability import Stability
+from .analysis._schur import Blocks
+from .analysis._second_order import Condition
 from .analysis._sweep import Sweep
 from .analysis._threshold import Threshold
 from .analysis._transient import Transient
+from .analysis._verdict import Stability
 
-_RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Threshold, Sweep, Transient)
-_MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov)
+_RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Eigenpairs, Threshold, Sweep, Transient)
+_MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov, Deviation, Pursuit)
 _ORBITS = (Attractor, Basins, PeriodicOrbit, Cycle, Family, Circle, Conserved)
 _THEOREMS = (Assumption, Assumptions)
-TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED, *_ORBITS, *_THEOREMS)}
+_NOTIONS = (Notions, Notion, Condition, Blocks)
+TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED, *_ORBITS, *_THEOREMS, *_NOTIONS)}
 OUTCOMES = (
     "successful",
     "nonfinite",
     "max_steps",
     "not_converged",
     "not_stationary",
+    "no_eigenvalue",
     "not_tangent",
     "switching",
     "unsettled",
     "no_step",
     "singular_step",
     "inner_diverged",
+    "not_concave",
     "inner_unbounded",
     "inner_saddle",
     "inner_flat",
-    "not_concave",
     "singular_rule",
     "not_stable",
     "no_verdict",
@@ -70,6 +78,9 @@ OUTCOMES = (
     "sliding",
     "no_cycle",
     "no_period",
+    "infeasible",
+    "not_stackelberg",
+    "undecided",
 )
 _CLASSES = {**TYPES, "Players": Players}
 

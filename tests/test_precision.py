@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gandyn as gd
-from gandyn.analysis._stability import MARGINAL, STABLE, UNDECIDED, UNSTABLE
+from gandyn.analysis._verdict import MARGINAL, STABLE, UNDECIDED, UNSTABLE
 
 DECADES = np.array([1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1])
 OFFSETS = np.concatenate([-DECADES[::-1], [0.0], DECADES])

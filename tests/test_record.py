@@ -41,6 +41,7 @@ def results():
         "Equilibria": gd.Equilibria(gd.Players(three, three), three, three > 0, jnp.array(0.5), spectrum),
         "Manifold": gd.Manifold(jnp.ones((3, 0)), 1, jnp.array(1e-320)),
         "Stability": spectrum,
+        "Eigenpairs": gd.Eigenpairs(three * 1j, jnp.ones((3, 2)) * 1j, jnp.ones((3, 1)), three, three, 5),
         "Threshold": gd.Threshold(three[:1], (("stable", "unstable"),), good),
         "Sweep": gd.sweep(_stability_at_origin, flow, {"gamma": (_weight, [0.0, 1.0, np.inf])}, progress=False),
         "NormalForm": gd.NormalForm(three[0] * 1j, three[2] + 1j, three[1]),

@@ -16,8 +16,9 @@ from .._evolve import prepare
 from .._results import message
 from .._system import AbstractFlow, AbstractMap
 from ._predict import linear_part, visible
-from ._stability import FAILED, STABLE, UNSTABLE, VERDICTS, Stability, _stability, stability
+from ._stability import _stability, stability
 from ._threshold import SAMPLES, Moved, find_crossings, move, moved_by, samples
+from ._verdict import FAILED, STABLE, UNSTABLE, VERDICTS, Stability
 
 FLIP, FOLD, NEIMARK_SACKER = "flip", "fold", "Neimark–Sacker"
 

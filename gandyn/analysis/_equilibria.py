@@ -14,7 +14,8 @@ from .._evolve import prepare
 from .._results import RESULTS
 from .._system import AbstractSystem
 from ._equilibrium import from_starts, newton
-from ._stability import Stability, stability
+from ._stability import stability
+from ._verdict import Stability
 
 
 class Equilibria(eqx.Module):

@@ -12,7 +12,8 @@ from .._results import RESULTS, check, first
 from .._system import AbstractMap
 from ..maps._wrap import Iterated
 from ._equilibrium import equilibrium
-from ._stability import Stability, stability
+from ._stability import stability
+from ._verdict import Stability
 
 
 class PeriodicOrbit(eqx.Module):

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Int, PyTree, ScalarLike
+from jaxtyping import Array, PyTree
 
 from .. import _tree
 from .._evolve import prepare
@@ -12,132 +12,11 @@ from .._results import RESULTS, check, first, message, worst
 from .._system import AbstractMap, AbstractSystem
 from ..games._measure import companion
 from ._equilibrium import Manifold
+from ._krylov import Arnoldi, leading
 from ._linear import across, damped_solve, eigenvalues, jacobian, smallest_singular_value
 from ._memory import idle, names, restless, restless_leaves, settled, stationary_tolerance, without
 from ._pseudospectrum import perturbed_growth
-
-STABLE, UNSTABLE, MARGINAL, UNDECIDED, FAILED = 0, 1, 2, 3, 4
-VERDICTS = ("stable", "unstable", "marginal", "undecided", "failed")
-
-
-class Stability(eqx.Module):
-    r"""The spectrum at an equilibrium and what follows from it.
-
-    `eigenvalues` are those of the Jacobian of the flow or map; `exponents` are the eigenvalues :math:`\lambda` of a flow
-    (per unit time) or :math:`\log\mu` of a map (per application). `bound` is the largest growth of any matrix within the
-    backward error of the Jacobian: rounding, the residual of the equilibrium and the error of quadratures. `scale` is the
-    size of the Jacobian in units of growth. `neutral` counts the modes along a manifold of equilibria that were set aside,
-    `idle` the numbers of a map's memory that nothing moves and that move nothing, which are no coordinates (after `vmap` they
-    stay among the eigenvalues, as zeros), `projected` the multipliers left out that are zero by construction, as along a flow.
-    """
-
-    eigenvalues: Complex[Array, "*b n"]
-    exponents: Complex[Array, "*b n"]
-    bound: Float[Array, "*b"]
-    scale: Float[Array, "*b"]
-    result: RESULTS
-    neutral: int = eqx.field(static=True, default=0)
-    idle: Int[Array, "*b"] | int = 0
-    projected: int = eqx.field(static=True, default=0)
-
-    def _leading(self) -> Array:
-        index = jnp.argmax(self.exponents.real, axis=-1)[..., None]
-        return jnp.take_along_axis(self.exponents, index, axis=-1)[..., 0]
-
-    @property
-    @eqx.filter_jit
-    def growth(self) -> Float[Array, "*b"]:
-        """The largest real part of an exponent."""
-        return self._leading().real
-
-    @property
-    @eqx.filter_jit
-    def rotation(self) -> Float[Array, "*b"]:
-        """The angular speed of the leading mode."""
-        return jnp.abs(self._leading().imag)
-
-    @property
-    @eqx.filter_jit
-    def rate(self) -> Float[Array, "*b"]:
-        """The factor by which errors shrink (or grow) per unit time or per application, exp(growth)."""
-        return jnp.exp(self.growth)
-
-    @property
-    @eqx.filter_jit
-    def error(self) -> Float[Array, "*b"]:
-        """By how much the growth may be too small."""
-        return jnp.where(jnp.isinf(self.growth) & jnp.isinf(self.bound), 0.0, self.bound - self.growth)
-
-    @property
-    @eqx.filter_jit
-    def code(self) -> Int[Array, "*b"]:
-        """The verdict as a number (0 stable, 1 unstable, 2 marginal, 3 undecided, 4 failed)."""
-        unsettled = self.result == RESULTS.unsettled
-        failed = (self.result != RESULTS.successful) & ~unsettled
-        marginal = self.error <= jnp.sqrt(jnp.finfo(self.bound.dtype).eps) * self.scale
-        conditions = [unsettled, failed, self.bound < 0, self.growth > self.error, marginal]
-        choices = [jnp.full_like(self.growth, c, dtype=int) for c in (UNDECIDED, FAILED, STABLE, UNSTABLE, MARGINAL)]
-        return jnp.select(conditions, choices, UNDECIDED)
-
-    @property
-    def verdict(self) -> str | np.ndarray:
-        """`stable`, `unstable`, `marginal`, `undecided`, or `failed`; an array of them after `vmap`."""
-        codes = np.asarray(self.code)
-        return VERDICTS[int(codes)] if codes.ndim == 0 else np.array(VERDICTS)[codes]
-
-    @property
-    @eqx.filter_jit
-    def zeta(self) -> Float[Array, "*b"]:
-        r"""The phase factor :math:`\max_i |{\rm Im}\,\lambda_i / {\rm Re}\,\lambda_i|` (Nie and Patel, 2019)."""
-        real, imaginary = jnp.abs(self.eigenvalues.real), jnp.abs(self.eigenvalues.imag)
-        ratio = jnp.where(imaginary == 0, 0.0, imaginary / jnp.where(real > 0, real, 1.0))
-        return jnp.max(jnp.where((real == 0) & (imaginary > 0), jnp.inf, ratio), axis=-1)
-
-    @property
-    @eqx.filter_jit
-    def tau(self) -> Float[Array, "*b"]:
-        r"""The conditioning factor :math:`\max_i|\lambda_i| / \min_i|\lambda_i|` (Nie and Patel, 2019)."""
-        modulus = jnp.abs(self.eigenvalues)
-        return jnp.max(modulus, axis=-1) / jnp.min(modulus, axis=-1)
-
-    @property
-    def kind(self) -> str:
-        """The type of equilibrium, a node, focus, saddle, centre or degenerate one, with its stability."""
-        if self.verdict in ("undecided", "failed"):
-            return str(self.verdict)
-        real = np.asarray(self.exponents.real)
-        rotating = np.any(np.abs(np.asarray(self.exponents.imag)) > float(self.error) + 1e-14 * float(self.scale))
-        if self.verdict == "unstable" and real.min() < -float(self.error):
-            return "saddle"
-        if self.verdict == "marginal":
-            return "centre" if rotating and np.all(np.abs(real) <= float(self.error)) else "degenerate"
-        return f"{self.verdict} {'focus' if rotating else 'node'}"
-
-    def iterations(self, factor: ScalarLike) -> Float[Array, "*b"]:
-        r"""The predicted time or number of applications to reduce an error by a factor, :math:`\log F/|\text{growth}|`.
-
-        Args:
-            factor: The reduction F, above one: 1e6 for six digits.
-
-        Returns:
-            Infinite unless stable. A defective leading eigenvalue adds a logarithm that this leaves out.
-        """
-        return jnp.where(self.code == STABLE, -jnp.log(_tree.real(factor)) / self.growth, jnp.inf)
-
-    def __str__(self) -> str:
-        values = np.asarray(self.eigenvalues).reshape(-1)
-        shown = ", ".join(f"{value:.6g}" for value in values[np.argsort(-np.abs(values))][:8])
-        more = ", ..." if values.size > 8 else ""
-        aside = f"\nset aside    {self.neutral} modes along a manifold of equilibria" if self.neutral else ""
-        aside += f"\nno part      {int(self.idle)} numbers of the memory that nothing moves" if np.any(self.idle) else ""
-        aside += f"\nzero         {self.projected} multiplier along the flow, by construction" if self.projected else ""
-        return (
-            f"verdict      {self.verdict}\n"
-            f"growth       {float(self.growth):.10g}  (error {float(self.error):.1g})\n"
-            f"rate         {float(self.rate):.10g}\n"
-            f"rotation     {float(self.rotation):.10g}\n"
-            f"eigenvalues  {shown}{more}{aside}"
-        )
+from ._verdict import Stability
 
 
 def _steps(a: Array, r: Array, reach: Array, eps: float, tangent: Array | None) -> tuple[Array, Array, Array]:
@@ -259,7 +138,27 @@ def tangent_of(modulo: Manifold | None, x: PyTree) -> Array | None:
     return modulo.tangent
 
 
-def stability(system: AbstractSystem, x: PyTree, *, modulo: Manifold | None = None, throw: bool = True) -> Stability:
+class Dense(eqx.Module):
+    """All eigenvalues, from the matrix and LAPACK: the default, up to a few thousand coordinates."""
+
+
+def _leading(system: AbstractSystem, x: PyTree, arnoldi: Arnoldi) -> Stability:
+    """`stability` by products with the Jacobian, outside compiled code."""
+    pairs, floor, bound, size, result = leading(system, x, arnoldi)
+    exponents = system.exponents(pairs.values)
+    return Stability(
+        pairs.values, exponents, jnp.asarray(bound), jnp.asarray(size), result, pairs=pairs, floor=jnp.asarray(floor)
+    )
+
+
+def stability(
+    system: AbstractSystem,
+    x: PyTree,
+    *,
+    modulo: Manifold | None = None,
+    spectrum: Dense | Arnoldi = Dense(),
+    throw: bool = True,
+) -> Stability:
     r"""Whether an equilibrium is stable: :math:`{\rm Re}\,\lambda < 0` for a flow, :math:`|\mu| < 1` for a map.
 
     The growth is compared with its own error, the growth of the worst matrix within the backward error of the Jacobian
@@ -272,19 +171,28 @@ def stability(system: AbstractSystem, x: PyTree, *, modulo: Manifold | None = No
         x: An equilibrium of it; for a map with memory a state of the map.
         modulo: The manifold of equilibria through `x` (see `manifold`); the verdict is then that of the modes
             transverse to it.
+        spectrum: `Dense()` for all eigenvalues, or `Arnoldi(count=6)` for the leading few of a large system, outside `jit`.
+            Few eigenvalues can prove `unstable`; they prove `stable` only where a bound on all modes does, the numerical
+            abscissa of a flow (the largest eigenvalue of :math:`(J + J^\top)/2`) or the largest singular value of a map.
+            Otherwise the verdict is `undecided`, and the growth a lower bound.
         throw: Raise if there is no verdict.
 
     Returns:
         A `Stability` with `.eigenvalues`, `.exponents`, `.growth`, `.rotation`, `.rate`, `.error` and `.verdict`.
 
     Raises:
-        ValueError: A state of the wrong structure or not finite.
+        ValueError: A state of the wrong structure or not finite, or fewer coordinates than eigenvalues asked for.
         RuntimeError: The point is no equilibrium, the Jacobian is not finite, the field has a kink there (with `throw`;
             inside `jit` and `vmap` the verdict reads `failed`), or a part of the map's memory, which is named, does not come to
             rest (the verdict reads `undecided`).
     """
     system, x = prepare(system, x)
-    found = _stability(system, x, tangent_of(modulo, x))
+    if isinstance(spectrum, Arnoldi):
+        if modulo is not None:
+            raise ValueError("A manifold is set aside in dense spectra only: leave out `modulo`, or pass spectrum=gd.Dense().")
+        found = _leading(system, x, spectrum)
+    else:
+        found = _stability(system, x, tangent_of(modulo, x))
     if throw and _tree.concrete(found) and found.result == RESULTS.unsettled:
         raise RuntimeError(f"stability: {message(found.result)} It is {names(x, restless_leaves(system, x))}.")
     check(found.result, throw, "stability: ")

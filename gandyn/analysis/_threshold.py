@@ -15,7 +15,8 @@ from .._results import RESULTS, check
 from .._system import AbstractMap, AbstractSystem
 from ..maps._gradient import SimGD
 from ._equilibrium import Manifold, _equilibrium, newton
-from ._stability import MARGINAL, STABLE, UNSTABLE, VERDICTS, _stability, stability, tangent_of
+from ._stability import _stability, stability, tangent_of
+from ._verdict import MARGINAL, STABLE, UNSTABLE, VERDICTS
 
 
 class Threshold(eqx.Module):

@@ -10,8 +10,9 @@ from jaxtyping import PyTree
 from .. import _tree
 from .._system import AbstractSystem
 from ..analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
-from ..analysis._stability import Stability, stability
+from ..analysis._stability import stability
 from ..analysis._threshold import Threshold, critical_step
+from ..analysis._verdict import Stability
 from ._console import check_folder, describe, double_precision, show, show_json
 from ._options import FAILED, FINE, System
 from ._specs import Setup, assemble, settings

@@ -14,8 +14,9 @@ from .._record import as_json as result_as_json
 from .._record import environment, save
 from .._results import first
 from ..analysis._equilibrium import equilibrium
-from ..analysis._stability import VERDICTS, Stability, stability
+from ..analysis._stability import stability
 from ..analysis._sweep import Sweep, sweep
+from ..analysis._verdict import VERDICTS, Stability
 from ._console import check_figure, check_folder, describe, double_precision, draw, messages, show, show_json
 from ._maps import flow_of
 from ._options import FINE, INTERRUPTED, System, Words

@@ -7,8 +7,8 @@ from jaxtyping import ArrayLike
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
-from ..analysis._stability import FAILED, MARGINAL, UNDECIDED
 from ..analysis._sweep import Sweep
+from ..analysis._verdict import FAILED, MARGINAL, UNDECIDED
 from ._spectrum import is_map, stabilities
 from ._style import BLACK, GREEN, ORANGE, PURPLE, SKY, axes, geometric, legend, style
 

@@ -8,8 +8,8 @@ from matplotlib.patches import Circle
 from scipy.optimize import linear_sum_assignment
 
 from .._results import message
-from ..analysis._stability import Stability
 from ..analysis._sweep import Sweep
+from ..analysis._verdict import Stability
 from ._style import BLACK, GREY, MARKERS, PALETTE, axes, end, legend, norm, style
 
 

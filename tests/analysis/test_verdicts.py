@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gandyn as gd
-from gandyn.analysis._stability import STABLE, UNSTABLE
+from gandyn.analysis._verdict import STABLE, UNSTABLE
 
 SIZES = (2, 3, 5, 8, 12)
 KINDS = ("normal", "graded", "turned", "jordan", "jordan turned", "grcar", "kahan", "scaled", "companion", "rotation")
