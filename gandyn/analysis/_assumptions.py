@@ -11,7 +11,8 @@ from .._system import AbstractGame, Players
 from ..games._gan import GAN, AbstractGAN
 from ..games._penalty import Penalised
 from ._premises import ABSENT, FAILS, HOLDS, UNDECIDED, Finding, blocks_at, of_blocks, of_laws, of_payoffs, point_of
-from ._stability import Stability, stability
+from ._stability import stability
+from ._verdict import Stability
 
 NAGARAJAN_KOLTER = "Nagarajan and Kolter (2017)"
 NIE_PATEL = "Nie and Patel (2019)"

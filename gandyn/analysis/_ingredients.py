@@ -39,8 +39,8 @@ class Laws(NamedTuple):
     r"""Of a GAN.
 
     `difference` is the difference of the characteristic functions of the two laws at fixed frequencies, its norm their
-    discrepancy, and `moved` its derivative by the generator; `largest` is the largest output of the discriminator on the two
-    supports, `near` the largest of its outputs near the data and of its slopes there, in units of outputs; `flatness` is the
+    discrepancy, and `moved` its derivative by the generator; `outputs` are those of the discriminator on the two supports,
+    `near` those beside the data and its slopes there, in units of outputs; `flatness` is the
     Hessian of :math:`h(\psi) = \mathbb E_{\rm data}[D^2 + \lVert\nabla_x D\rVert^2]`, `pull` the derivative by the generator
     of :math:`\mathbb E_{p_\theta}\nabla_\psi D`; `rounding` and `size` are those of the terms that make up an output and the
     pull, which may cancel.
@@ -48,8 +48,8 @@ class Laws(NamedTuple):
 
     difference: Float[Array, " f"]
     moved: Float[Array, "f g"]
-    largest: Scalar
-    near: Scalar
+    outputs: Float[Array, " o"]
+    near: Float[Array, " s"]
     flatness: Float[Array, "d d"]
     pull: Float[Array, "d g"]
     rounding: Scalar
@@ -165,15 +165,13 @@ def laws_of(gan: AbstractGAN, x: Players, at: Probe) -> Laws:
     pull, mixed = jax.jacfwd(lambda v: weights @ gradients_at(v))(g)
     both = jnp.concatenate([data, samples])
     outputs, gradients = jax.vmap(lambda p: (output(d, p), jax.grad(output)(d, p)))(both)
-    slopes = jax.vmap(lambda p: at.spread * jnp.linalg.norm(jax.grad(output, argnums=1)(d, p)))(data)
-    moved = jax.vmap(lambda p, u: output(d, p + NEAR * at.spread * u), (0, None))
-    beside = jax.vmap(lambda u: moved(data, u))(at.directions)
-    largest = jnp.max(jnp.abs(outputs))
+    slopes = at.spread * jax.vmap(jax.grad(output, argnums=1), (None, 0))(d, data)
+    beside = jax.vmap(jax.vmap(lambda p, u: output(d, p + NEAR * at.spread * u), (None, 0)), (0, None))(data, at.directions)
     return Laws(
         difference=_difference(gan, x, at.frequencies),
         moved=jax.jacfwd(lambda v: _difference(gan, generated(v), at.frequencies))(g),
-        largest=largest,
-        near=jnp.maximum(largest, jnp.maximum(jnp.max(slopes), jnp.max(jnp.abs(beside)))),
+        outputs=outputs,
+        near=jnp.concatenate([outputs, beside.reshape(-1), slopes.reshape(-1)]),
         flatness=jax.hessian(lambda w: _flat(gan, to_d(w)))(d),
         pull=pull,
         rounding=jnp.max(jnp.abs(gradients) @ jnp.abs(d)),

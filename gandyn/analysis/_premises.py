@@ -11,7 +11,8 @@ from .._system import AbstractGame, Players
 from ..games._gan import GAN, AbstractGAN
 from ..games._measure import companion
 from ._ingredients import Laws, Matching, Vanishing, blocks_of, displaced, laws_of, payoffs_of, probe, zeros
-from ._stability import Stability, stability
+from ._stability import stability
+from ._verdict import Stability
 
 HOLDS, FAILS, UNDECIDED, ABSENT = "holds", "fails", "undecided", "does not apply"
 
@@ -134,7 +135,7 @@ def _relaxed(strict: Finding, null: np.ndarray, tangent: np.ndarray, pull: np.nd
     """
     count, along = null.shape[1], _overlap(null, tangent)
     finding = Finding(strict.verdict, count - along, 0.0, (("null directions", count), ("along equilibria", along)))
-    if strict.verdict != FAILS or count == 0:
+    if strict.verdict != FAILS:
         return finding
     if abs(strict.value) > strict.error:
         return finding._replace(reason="the curvature has the wrong sign")
@@ -244,8 +245,11 @@ def of_laws(point: Point) -> tuple[dict[str, Finding], float]:
     apart, unsure = float(np.linalg.norm(here.difference)), error("difference", 1.0)
     same = _zero(apart, unsure, eps**0.5)
     found = {"laws": Finding(same, apart, unsure)}
-    for key, name in (("zero", "largest"), ("near", "near")):
-        value, unsure = float(getattr(here, name)), error(name, float(here.rounding))
+    for key, name in (("zero", "outputs"), ("near", "near")):
+        # The outputs at the points of another quadrature are others, but their largest are alike.
+        value, other = (float(np.max(np.abs(getattr(one, name)))) for one in (here, finer or here))
+        moved = 2 * float(np.max(np.abs(getattr(far, name) - getattr(here, name))))
+        unsure = 100 * eps * float(here.rounding) + moved + 4 * abs(other - value)
         found[key] = Finding(_zero(value, unsure, eps**0.5), value, unsure)
     found["discriminator"] = _after(found["near"], "D does not vanish there") or _across_flat(gan, x, here, error)
     found["generator"] = _after(found["laws"], "the laws differ") or _across_match(gan, x, here, error, at.frequencies)
@@ -290,9 +294,7 @@ def _across_match(
     if level > _tree.eps(x) ** 0.5 * max(float(here.size), 1.0):
         return Finding(UNDECIDED, value, level, (("null directions", count),))
     changes = np.linalg.svd(moved @ null, compute_uv=False)
-    if changes[0] > error("moved", float(np.linalg.norm(moved))):
-        least = count - int(np.sum(changes > error("moved", float(np.linalg.norm(moved)))))
-        return Finding(FAILS, value, level, (("null directions", count), ("dimension of T_G", least)))
-    along = zeros(Matching(gan, frequencies), x.generator).manifold.dimension
-    verdict = HOLDS if along == count else UNDECIDED
+    still = count - int(np.sum(changes > error("moved", float(np.linalg.norm(moved)))))
+    along = zeros(Matching(gan, frequencies), x.generator).manifold.dimension if still == count else still
+    verdict = FAILS if still < count else HOLDS if along == count else UNDECIDED
     return Finding(verdict, value, level, (("null directions", count), ("dimension of T_G", along)))

@@ -22,6 +22,7 @@ _EXAMPLES = """Examples:
   gandyn stability dirac --objective wasserstein --penalty r1=0.3
   gandyn stability dirac --field consensus=0.1,of=game --map altgd=0.2
   gandyn stability path/to/file.py:game --json
+  gandyn assumptions segment --objective nonsaturating
   gandyn compare dirac --penalty r1=0.3 --map simgd=0.2 --map altgd=0.2 --map extragradient=0.2
   gandyn cycle dirac --objective wasserstein --penalty gp=0.7,points=real --at 1,0.5
   gandyn attractor dirac --objective nonsaturating --map simgd=0.2 --at 1,0.5
@@ -63,6 +64,14 @@ def stability(game: Game, /, *, system: System | None = None, as_json: Json = Fa
     from ._stability import run
 
     return run(game, system or System(), as_json, out)
+
+
+@app.command
+def assumptions(game: Game, /, *, flow: Flow | None = None, as_json: Json = False, out: Out = None) -> int:
+    """Find an equilibrium and say which assumptions of the papers' theorems hold there, each with its number."""
+    from ._assumptions import run
+
+    return run(game, flow or Flow(), as_json, out)
 
 
 @app.command
