@@ -16,7 +16,7 @@ from .._results import RESULTS, check, first, message
 from .._system import AbstractGame
 from ..games._measure import companion
 
-_BATCH = 512
+_BATCH, _FIRST = 64, 512
 _MARGIN = 1.5
 _NUMBERS = ("gain", "bound", "error", "tolerance", "resolution", "undefined")
 
@@ -102,7 +102,7 @@ def _evaluate(search: _Search, centres: Float[Array, "n d"]) -> tuple[Array, Arr
         lowest = jnp.linalg.eigvalsh(jax.hessian(search.loss)(u))[0]
         return u, loss, slope, jnp.maximum(-lowest, 0.0)
 
-    return jax.lax.map(one, centres, batch_size=64)
+    return jax.vmap(one)(centres)
 
 
 @eqx.filter_jit
@@ -124,7 +124,7 @@ class _Cells:
     def __init__(self, search: _Search):
         self.search = search
         d = search.low.size
-        count = max(2, int(_BATCH ** (1 / d)))
+        count = max(2, int(_FIRST ** (1 / d)))
         low, high = np.asarray(search.low), np.asarray(search.high)
         axes = [np.linspace(a, b, 2 * count + 1)[1::2] for a, b in zip(low, high, strict=True)]
         self.centres = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
@@ -200,11 +200,20 @@ def _corner(value: PyTree, part: PyTree) -> Float[Array, " d"]:
     return jnp.broadcast_to(given.reshape(-1), vector.shape)
 
 
+@eqx.filter_jit
+def _losses(game: AbstractGame, x: PyTree) -> tuple[Scalar, ...]:
+    return game.losses(x)
+
+
+def _loss(game: AbstractGame, x: PyTree, player: int) -> float:
+    return float(_losses(game, x)[player])
+
+
 def _errors(game: AbstractGame, states: tuple[PyTree, PyTree], player: int, gain: float) -> float:
     """The numerical error of a gain between two states: of quadrature, and of rounding."""
-    size = max(abs(float(game.losses(state)[player])) for state in states)
+    size = max(abs(_loss(game, state, player)) for state in states)
     other = companion(game)
-    quadrature = 0.0 if other is None else abs(float(other.losses(states[0])[player] - other.losses(states[1])[player]) - gain)
+    quadrature = 0.0 if other is None else abs(_loss(other, states[0], player) - _loss(other, states[1], player) - gain)
     return quadrature + 100 * _tree.eps(states[0]) * (1 + size)
 
 
@@ -257,7 +266,7 @@ def best_response(
     if not bool(jnp.all(low < high)):
         raise ValueError(f"best_response: the lower corner {low} of the box must lie below the upper corner {high}.")
     search = _Search(game, x, _tree.system_arrays(constraint), low, high, index)
-    now = float(game.losses(x)[index])
+    now = _loss(game, x, index)
     if not np.isfinite(now):
         nothing, result = jnp.asarray(jnp.nan), first(game.failure(x), RESULTS.nonfinite)
         check(result, throw, "best_response: ")
