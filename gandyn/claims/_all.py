@@ -17,6 +17,7 @@ from . import (
     _step_counts,
     _taxonomy,
 )
+from ._assumed import through_assumptions
 from ._claim import Claim
 
 _FILES = (
@@ -45,4 +46,4 @@ def _by_key(claims: list[Claim]) -> dict[str, Claim]:
     return dict(zip(keys, claims, strict=True))
 
 
-ALL: dict[str, Claim] = _by_key([claim for file in _FILES for claim in file.CLAIMS])
+ALL: dict[str, Claim] = _by_key([through_assumptions(claim) for file in _FILES for claim in file.CLAIMS])

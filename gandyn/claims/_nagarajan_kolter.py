@@ -154,19 +154,20 @@ NK04 = Claim(
 )
 
 
-def _couplings(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+def couplings(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     """K_DD and K_DG of the GAN with D(x) = w_1 x + w_2 x^2 and G(z) = a z + b at a = 1, b = 0."""
     first, second, third, fourth = (moment(k, low, high) for k in (1, 2, 3, 4))
     k_dd = 2 * -0.25 * np.array([[second, third], [third, fourth]])
     return k_dd, -0.5 * np.array([[first, 1.0], [2 * second, 2 * first]])
 
 
-def _affine(low: float, high: float) -> tuple[gd.GAN, gd.Players]:
+def affine(low: float, high: float) -> tuple[gd.GAN, gd.Players]:
+    """The game of these couplings, and its equilibrium."""
     return over(gd.games.uniform_affine(), low, high), gd.Players((1.0, 0.0), (0.0, 0.0))
 
 
 def _predict_blocks(low: float, high: float) -> dict[str, Any]:
-    k_dd, k_dg = _couplings(low, high)
+    k_dd, k_dg = couplings(low, high)
     # The characteristic polynomial by the determinant at five points; the eigenvalues are not asked of an eigensolver.
     matrix, nodes = np.block([[k_dd, k_dg], [-k_dg.T, np.zeros((2, 2))]]), np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
     polynomial = np.polynomial.Polynomial.fit(nodes, [np.linalg.det(t * np.eye(4) - matrix) for t in nodes], 4, [-1, 1])
@@ -174,7 +175,7 @@ def _predict_blocks(low: float, high: float) -> dict[str, Any]:
 
 
 def _compute_blocks(low: float, high: float) -> dict[str, Any]:
-    game, x = _affine(low, high)
+    game, x = affine(low, high)
     found = gd.stability(game, x)
     return {"J": discriminator_first(game, x), "eigenvalues": found.eigenvalues, "verdict": found.verdict}
 
@@ -215,12 +216,12 @@ NK10 = Claim(
 
 
 def _predict_hessian(low: float, high: float) -> dict[str, Any]:
-    k_dg = _couplings(low, high)[1]
+    k_dg = couplings(low, high)[1]
     return {"Hessian": 2 * k_dg.T @ k_dg}
 
 
 def _compute_hessian(low: float, high: float) -> dict[str, Any]:
-    game, x = _affine(low, high)
+    game, x = affine(low, high)
     # With strength one the regulariser subtracts the Hessian from the generator's own block.
     return {"Hessian": gd.blocks(game, x)[G, G] - gd.blocks(gd.nagarajan_kolter(game, 1.0), x)[G, G]}
 
@@ -263,9 +264,14 @@ def _predict_subspace(low: float, high: float, w: float) -> dict[str, Any]:
     }
 
 
-def _compute_subspace(low: float, high: float, w: float) -> dict[str, Any]:
+def redundant(low: float, high: float, w: float) -> tuple[gd.GAN, gd.Players]:
+    """The game whose discriminator has a redundant parameter, and one of its equilibria."""
     law = gd.Uniform(low, high)
-    return _modulo(gd.GAN(_scale, _twice, law, law, gd.objectives.minimax), gd.Players(1.0, (w, -w)))
+    return gd.GAN(_scale, _twice, law, law, gd.objectives.minimax), gd.Players(1.0, (w, -w))
+
+
+def _compute_subspace(low: float, high: float, w: float) -> dict[str, Any]:
+    return _modulo(*redundant(low, high, w))
 
 
 NK14 = Claim(
