@@ -57,7 +57,7 @@ def _evaluate(f: Callable, arrays: PyTree, leaves: tuple[Any, ...], structure: A
     return f(eqx.combine(arrays, jax.tree.unflatten(structure, leaves)), x)
 
 
-def _shape(f: Callable, system: AbstractSystem, x: PyTree) -> PyTree:
+def shape(f: Callable, system: AbstractSystem, x: PyTree) -> PyTree:
     """The structure and shapes of `f(system, x)`; traced once for each system and state of one structure."""
     arrays, rest = eqx.partition(system, eqx.is_array)
     leaves, structure = jax.tree.flatten(rest)
@@ -70,8 +70,8 @@ def check_state(system: AbstractSystem, x: PyTree) -> None:
     try:
         if isinstance(system, AbstractMap):
             what = f"A map with memory takes `map.init(point)`, at a point of the flow. {name} was given the state"
-            _tree.check_like(x, _shape(_start, system, x), what)
-        image = _shape(_image, system, x)
+            _tree.check_like(x, shape(_start, system, x), what)
+        image = shape(_image, system, x)
     except (TypeError, AttributeError, IndexError) as error:
         raise ValueError(
             f"{name} cannot be evaluated on the state {_tree.describe(x)}: {error}. A map with memory takes `map.init(point)`."

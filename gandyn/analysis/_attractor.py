@@ -3,10 +3,10 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree, Scalar
+from jaxtyping import Array, PyTree, Scalar
 
 from .. import _tree
-from .._evolve import prepare
+from .._evolve import prepare, shape
 from .._results import RESULTS
 from .._system import AbstractSystem
 from . import _fate
@@ -106,7 +106,7 @@ def attractor(system: AbstractSystem, x: PyTree, *, turns: int = 1000, throw: bo
     vector, unravel = _tree.ravel(x)
     velocity, slope = (np.asarray(v) for v in _fate.linear_part(system, x))
     speed = float(np.linalg.norm(velocity))
-    orbit = Orbit(system, np.asarray(vector), unravel, _switches(system, x))
+    orbit = Orbit(system, np.asarray(vector), unravel, shape(_switch_values, system, x).size > 0)
     if not np.isfinite(speed):
         if throw:
             raise RuntimeError("attractor: the system has no finite value at the start.")
@@ -124,5 +124,5 @@ def attractor(system: AbstractSystem, x: PyTree, *, turns: int = 1000, throw: bo
     return Attractor(kind=kind, why=why, state=state, result=result, **numbers)
 
 
-def _switches(system: AbstractSystem, x: PyTree) -> bool:
-    return eqx.filter_eval_shape(lambda s, y: s.switches(y), system, x).size > 0
+def _switch_values(system: AbstractSystem, x: PyTree) -> Array:
+    return system.switches(x)
