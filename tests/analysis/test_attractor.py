@@ -57,6 +57,9 @@ SMOOTH = {
 DAMPED = {
     "instance noise": (gd.instance_noise(dirac(), 0.7), "equilibrium"),
     "consensus": (gd.consensus(dirac(), 0.3), "equilibrium"),
+    "JARE": (gd.jare(dirac(), 0.6), "equilibrium"),
+    "Nagarajan and Kolter": (gd.nagarajan_kolter(dirac(), 1.5), "equilibrium"),
+    "R2": (gd.Penalised(dirac(), gd.r2, 0.3), "equilibrium"),
 }
 KINKED = {
     "WGAN-GP": (penalised(0.7, 1.0), "limit cycle"),

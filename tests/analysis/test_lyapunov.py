@@ -74,6 +74,9 @@ def test_published_exponents_of_flows(name):
     dimension = 2 + values[0] / -values[2]
     assert float(found.dimension) == pytest.approx(dimension, abs=4 * errors[0] / -values[2] + 1e-4)
     assert "± " in str(found)
+    # The mean divergence, an average along the orbit, is that of the published ones: of three numbers with half a unit each.
+    assert abs(float(found.divergence) - sum(values)) < 1.5e-4 + 4 * errors[2]
+    assert errors[2] < 0.05
     if name == "Lorenz":  # the divergence of its field is constant, -(s + 1 + b)
         assert float(found.divergence) == pytest.approx(-41 / 3, rel=1e-9)
 

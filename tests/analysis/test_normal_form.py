@@ -116,6 +116,26 @@ def test_radius_of_the_brusselator_cycle():
     assert float(form.radius) == pytest.approx(radius, rel=0.01)
 
 
+def test_the_hopf_point_of_lorenz():
+    # Lorenz (1963): three equilibria for r > 1, of which the outer two lose stability at s (s + b + 3) / (s - b - 1), which
+    # is 470 / 19; subcritically (Marsden and McCracken, 1976).
+    flow, b = gd.textbook.Lorenz(), 8 / 3
+    side = np.sqrt(b * 27)
+    for guess, rest in (
+        ((9.0, 8.0, 25.0), (side, side, 27)),
+        ((-9.0, -8.0, 25.0), (-side, -side, 27)),
+        ((0.5, 0.5, 0.5), (0, 0, 0)),
+    ):
+        np.testing.assert_allclose(gd.equilibrium(flow, jnp.array(guess)).state, rest, atol=1e-10)
+    edge = float(gd.threshold(flow, lambda f: f.rho, jnp.array([8.0, 8.0, 24.0]), (20.0, 28.0)).value)
+    assert edge == pytest.approx(470 / 19, rel=1e-12)
+    size = np.sqrt(b * (edge - 1))
+    critical = gd.normal_form(gd.textbook.Lorenz(10.0, edge, b), jnp.array([size, size, edge - 1]))
+    # The imaginary pair of the characteristic polynomial there.
+    assert abs(float(critical.exponent.imag)) == pytest.approx(np.sqrt(b * (10 + edge)), rel=1e-9)
+    assert (critical.bifurcation, critical.character) == ("Hopf", "subcritical")
+
+
 @eqx.filter_jit
 def _mean_square(step, x):
     settled = jax.lax.fori_loop(0, 20_000, lambda _, y: step(y), x)

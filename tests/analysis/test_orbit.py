@@ -3,8 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
+from jax import Array
 
 import gandyn as gd
+from gandyn.claims._taxonomy import OneOf
 
 P = gd.Players
 
@@ -125,6 +128,71 @@ def test_what_is_on_no_circle():
         gd.invariant_circle(Logistic(3.2), 0.5)
 
 
+class Standard(gd.AbstractMap):
+    """The standard map (Chirikov, 1979) on a cylinder, whose angle is a point of the unit circle."""
+
+    k: Array
+
+    def __call__(self, x):
+        angle = jnp.arctan2(x[1], x[0])
+        p = x[2] - self.k / (2 * jnp.pi) * jnp.sin(angle)
+        return jnp.stack([jnp.cos(angle + 2 * jnp.pi * p), jnp.sin(angle + 2 * jnp.pi * p), p])
+
+
+def turning(k, turns, period):
+    """The orbit of so many turns in a period that begins at the angle zero, and its residue."""
+
+    def beyond(p):
+        angle, start = 0.0, p
+        p = start
+        for _ in range(period):
+            p -= k / (2 * np.pi) * np.sin(2 * np.pi * angle)
+            angle += p
+        return angle - turns
+
+    middle = turns / period
+    start = scipy.optimize.brentq(beyond, middle - 0.12, middle + 0.12)
+    found = gd.periodic(Standard(jnp.asarray(k)), jnp.array([1.0, 0.0, start]), period)
+    assert found.period == period
+    # The product of the two multipliers is one; the third is that of leaving the cylinder, zero.
+    multipliers = np.asarray(found.multipliers)[np.argsort(np.abs(found.multipliers))]
+    assert abs(multipliers[0]) < 1e-9
+    assert multipliers[1] * multipliers[2] == pytest.approx(1, abs=1e-9)
+    return found, float((2 - multipliers[1:].sum()).real) / 4
+
+
+def test_residues_of_the_standard_map():
+    for k in (0.5, 0.971635):
+        # By hand: the product of the two Jacobians has the trace 2 - k^2.
+        assert turning(k, 1, 2)[1] == pytest.approx(k**2 / 4, abs=1e-10)
+    # Greene (1979): the residues of the golden mean's convergents tend to zero, to about a quarter, or to infinity as its
+    # circle exists, is the last one (at k = 0.971635), or has broken up.
+    below, at, above = ([turning(k, *ratio)[1] for ratio in ((5, 8), (8, 13))] for k in (0.9, 0.971635, 1.05))
+    assert below[1] < 0.7 * below[0] < 0.1
+    np.testing.assert_allclose(at, 0.25, atol=0.006)
+    assert above[1] > 1.4 * above[0] > 0.6
+
+
+def test_the_golden_circle_of_the_standard_map():
+    step, golden = Standard(jnp.asarray(0.5)), (np.sqrt(5) - 1) / 2
+
+    def circle(start):
+        x = jnp.array([1.0, 0.0, start])
+        return gd.invariant_circle(step, x, centre=jnp.array([0.0, 0.0, start]), steps=10_000, transient=0)
+
+    # Rotation numbers are between 0 and 1/2: this is 1 - golden, by where the orbit starts at the angle zero.
+    start = scipy.optimize.brentq(lambda p: float(circle(p).rotation) - (1 - golden), 0.59, 0.63, xtol=1e-12)
+    found = circle(start)
+    assert float(found.rotation) == pytest.approx(1 - golden, abs=1e-11)
+    assert float(found.errors[1]) < 1e-11
+    assert found.verdict == "neutral"
+    # On a circle of an area-preserving map both exponents vanish; neighbours shear apart, by a logarithm over the steps.
+    assert abs(float(found.transverse)) < np.log(10_000) / 10_000
+    # Periodic orbits of its convergents come to the circle from both sides, each nearer by the golden mean squared.
+    gaps = [float(turning(0.5, *ratio)[0].states[0, 2]) - start for ratio in ((5, 8), (8, 13))]
+    assert gaps[1] / gaps[0] == pytest.approx(-(golden**2), abs=0.01)
+
+
 def square(x):
     return x.generator**2 + x.discriminator**2
 
@@ -140,6 +208,48 @@ def test_circles_of_the_dirac_gan_are_conserved():
     assert abs(float(found.trend)) < 1e-12
     loose = gd.conserved(dirac("minimax"), P(1.0, 0.0), square, span=100 * 12.965248396651, rtol=1e-6)
     assert float(loose.drift) > 1e-7
+
+
+class LotkaVolterra(gd.AbstractFlow):
+    def __call__(self, x):
+        u, v = x.generator, x.discriminator
+        return P(u * (1 - v), v * (u - 1))
+
+
+class Duffing(gd.AbstractFlow):
+    def __call__(self, x):
+        return P(x.discriminator, x.generator - x.generator**3)
+
+
+# Systems all of whose orbits near the start close, with what they conserve.
+CONSERVATIVE = {
+    "Wasserstein": (gd.games.dirac(gd.objectives.wasserstein), square, (1.0, 0.5)),
+    "least squares, zero-sum": (gd.games.dirac(gd.objectives.least_squares_zero_sum), square, (0.7, 0.3)),
+    "uniform": (
+        gd.games.uniform(gd.objectives.wasserstein),
+        lambda x: x.discriminator**2 + x.generator**2 / 2 - jnp.log(x.generator),
+        (1.5, 0.0),
+    ),
+    "bilinear": (gd.games.quadratic(0.0, 1.0, 0.0), square, (1.0, 0.5)),
+    "Lotka-Volterra": (
+        LotkaVolterra(),
+        lambda x: x.generator + x.discriminator - jnp.log(x.generator * x.discriminator),
+        (1.4, 0.8),
+    ),
+    "Duffing": (Duffing(), lambda x: x.discriminator**2 / 2 - x.generator**2 / 2 + x.generator**4 / 4, (1.8, 0.0)),
+}
+
+
+@pytest.mark.parametrize("name", CONSERVATIVE)
+def test_what_conservative_systems_conserve(name):
+    number, (_, function, start) = list(CONSERVATIVE).index(name), CONSERVATIVE[name]
+    system = OneOf(tuple(flow for flow, *_ in CONSERVATIVE.values()), jnp.asarray(number))
+    # A hundred periods and more: the longest is below ten.
+    found = gd.conserved(system, P(*start), function, span=1000.0)
+    assert float(found.drift) < 1e-9
+    assert abs(float(found.trend)) < 1e-12
+    # The orbit moves.
+    assert float(np.ptp(gd.integrate(system, P(*start), np.linspace(0.0, 1000.0, 1025)).xs.generator)) > 0.3
 
 
 def test_a_dissipated_quantity_has_a_trend():
