@@ -101,25 +101,3 @@ def test_compare_without_a_verdict_says_so_by_its_code(run):
     code, out, _ = run("compare", "dirac", "--penalty", "r1=0.3", "--map", "adam=0.1,eps_root=0")
     assert code == 1
     assert "failed" in out
-
-
-MISUSE = {
-    "compare dirac": "--map",
-    "compare dirac --map simgd=0.1 --map simgd=0.1": "one of them is there twice",
-    "compare dirac --map simgd=0.1 --figure x.gif": "must end in .svg, .pdf or .png",
-    "compare dirac --map momentum=0.1": "say how much momentum, as in momentum=0.2,beta=-0.3",
-    "compare dirac --map momentum=0.1,beta=0.3,nesterov=yes": "nesterov takes no value",
-    "compare dirac --map rk4=0.1:0.2": "this method has one step size for all players",
-    "compare dirac --map lookahead=0.1,steps=2:3": "give one number of inner steps",
-    "compare dirac --map adam=0.1,momentum=0.3": "There is no setting of the map adam, 'momentum'",
-    "compare dirac --map adam=0.1,b1=x": "'x' is no number",
-}
-
-
-@pytest.mark.parametrize("words", MISUSE)
-def test_misuse_is_told_in_a_line(run, words, unchecked, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    code, out, err = run(*words.split())
-    assert (code, out) == (2, "")
-    assert MISUSE[words] in " ".join(err.split()), err
-    assert not list(tmp_path.iterdir())
