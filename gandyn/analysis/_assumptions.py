@@ -130,7 +130,9 @@ _PREMISES = {
 
 def _together(rows: list[Assumption]) -> str:
     verdicts = [row.verdict for row in rows]
-    return next((verdict for verdict in (FAILS, UNDECIDED, ABSENT) if verdict in verdicts), HOLDS)
+    # Transversality is left open where another premise fails, which is no reason for the theorem not to be about the game.
+    foreign = any(row.verdict == ABSENT and not row.key.startswith("mgn3") for row in rows)
+    return ABSENT if foreign else next((verdict for verdict in (FAILS, UNDECIDED) if verdict in verdicts), HOLDS)
 
 
 def _rows(findings: dict[str, Finding], like: Array) -> tuple[Assumption, ...]:

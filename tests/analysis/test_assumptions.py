@@ -228,6 +228,7 @@ def test_curvatures_of_the_wrong_sign_and_other_forms_fail():
     convex = of_blocks(-q, p)
     assert (convex["nk2"].verdict, convex["nk2_relaxed"].verdict) == ("fails", "fails")
     assert "wrong sign" in convex["nk2_relaxed"].reason
+    assert set(convex.verdicts.values()) == {"does not apply"}  # No GAN, whatever becomes of its blocks.
     curved = of_blocks(q, p, a=-0.1)
     assert (curved["nk2"].verdict, curved["nk_form"].verdict, curved["nk_bound"].verdict) == (
         "holds",
