@@ -150,7 +150,10 @@ class Ball(AbstractConstraint):
 
     def margins(self, x: PyTree) -> Array:
         """Radius minus norm."""
-        return (self.radius - _tree.norm(self.where(x)))[None]
+        part = self.where(x)
+        square = _tree.dot(part, part)
+        # At the centre the norm has no derivative, but the bound is far.
+        return (self.radius - jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0))[None]
 
 
 class SpectralBall(AbstractConstraint):

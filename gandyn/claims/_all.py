@@ -8,9 +8,11 @@ from . import (
     _dirac_rates,
     _dirac_regularised,
     _dirac_steps,
+    _farnia_ozdaglar,
     _methods,
     _nagarajan_kolter,
     _nie_patel,
+    _no_nash,
     _nonlinear,
     _orbits,
     _segment,
@@ -36,6 +38,8 @@ _FILES = (
     _orbits,
     _cycles,
     _taxonomy,
+    _farnia_ozdaglar,
+    _no_nash,
 )
 
 
