@@ -16,7 +16,7 @@ from ..games._distance import beneath
 from ._blocks import Local
 from ._second_order import NO, STRICT, UNDECIDED, Condition
 
-_FEW = 5
+_DECADES, _CLOSE = 5, 1e-7
 
 
 class Lanczos(eqx.Module):
@@ -193,7 +193,7 @@ class Judged(NamedTuple):
         return int(self.condition.code)
 
 
-def _judged(found: Extreme, extra: float, fine: float, n: int, sound: bool) -> Judged:
+def _judged(found: Extreme, extra: float, fine: float, n: int) -> Judged:
     if not found.values.size:
         nothing = Condition(jnp.zeros((0,)), jnp.asarray(jnp.inf), jnp.asarray(UNDECIDED))
         return Judged(nothing, found.size, None)
@@ -202,7 +202,7 @@ def _judged(found: Extreme, extra: float, fine: float, n: int, sound: bool) -> J
     # The Rayleigh quotient is no less than the least eigenvalue; above it the residual counts.
     code = STRICT if least > error else NO if least < -error else UNDECIDED
     values = jnp.asarray(found.values)
-    return Judged(Condition(values, jnp.asarray(error), jnp.asarray(code if sound else UNDECIDED)), found.size, found.vector)
+    return Judged(Condition(values, jnp.asarray(error), jnp.asarray(code)), found.size, found.vector)
 
 
 class MatrixFree:
@@ -212,12 +212,13 @@ class MatrixFree:
         self.products, self.lanczos = Products(local, norm), lanczos
         self.y = local.start()
         self.fine = local.precision(self.y)
+        self.concave_from = np.inf
 
     def alone(self, player: int) -> Judged:
         """A player's own loss, the other staying."""
         n = self.y[player].size
         found = least_values(lambda v: _block(self.products, player, v), n, self.lanczos)
-        return _judged(found, 0.0, self.fine, n, True)
+        return _judged(found, 0.0, self.fine, n)
 
     def coupling(self) -> float:
         """How strongly the discriminator's gradient depends on the generator, along a random direction."""
@@ -241,8 +242,6 @@ class MatrixFree:
     def answered(self, lam: float, start: np.ndarray | None = None) -> Judged:
         """The generator's loss, the discriminator answering at a price."""
         price, worst, n, m = jnp.asarray(lam), 0.0, self.y[0].size, self.y[1].size
-        inner = least_values(lambda v: _priced(self.products, price, v), m, self.lanczos)
-        sound = _judged(inner, 0.0, self.fine, m, True).code == STRICT
 
         def product(v: Array) -> Array:
             nonlocal worst
@@ -250,10 +249,14 @@ class MatrixFree:
             worst = max(worst, float(residual))
             return image
 
-        if not sound:
-            return _judged(inner._replace(values=inner.values[:0]), 0.0, self.fine, m, False)
+        if lam < self.concave_from:
+            inner = least_values(lambda v: _priced(self.products, price, v), m, self.lanczos)
+            if _judged(inner, 0.0, self.fine, m).code != STRICT:
+                return _judged(inner._replace(values=inner.values[:0]), 0.0, self.fine, m)
+            # The price only adds to it.
+            self.concave_from = lam
         found = least_values(product, n, self.lanczos, start)
-        return _judged(found, worst, self.fine, n, bool(np.isfinite(worst)))
+        return _judged(found, worst, self.fine, n)
 
 
 class Search(NamedTuple):
@@ -278,15 +281,15 @@ def search(free: MatrixFree, scale: float, start: np.ndarray | None) -> Search:
         return seen[t][0]
 
     low = high = float(np.log(scale))
-    for _ in range(_FEW):
+    for _ in range(_DECADES):
         low = low if least(low) > 0 else low - np.log(10)
         high = high if least(high) < 0 else high + np.log(10)
     value = error = np.nan
     if least(low) > 0 > least(high):
-        root: Any = scipy.optimize.brentq(least, low, high, xtol=1e-9)
+        root: Any = scipy.optimize.brentq(least, low, high, xtol=_CLOSE)
         value, slope = float(np.exp(root)), (least(root + 1e-3) - least(root - 1e-3)) / 2e-3
         least(root)
-        error = value * (1e-9 + seen[root][1] / abs(slope))
+        error = value * (_CLOSE + seen[root][1] / abs(slope))
     numbers = [(float(np.exp(t)), *pair) for t, pair in sorted(seen.items())]
     prices, curvatures, errors = (list(column) for column in zip(*numbers, strict=True))
     return Search(prices, curvatures, errors, value, error)

@@ -14,7 +14,7 @@ def within(blocks: Blocks, lam: float, sure: bool = True) -> tuple[Schur, int]:
     """The generator's condition where the discriminator answers within a cone: between those with less and more freedom."""
     less, more = schur(blocks.held(), lam), schur(blocks.free(), lam)
     codes = [judge(s.form, s.error, np.asarray(blocks.cone_a) @ s.span, sure) for s in (less, more)]
-    pulled = max(less.slope, more.slope, float(jnp.linalg.norm(blocks.push))) > blocks.slack
+    pulled = max(less.slope, more.slope, float(np.linalg.norm(blocks.push))) > blocks.slack
     plain = less.concave and not pulled and blocks.zero_sum and not less.null.shape[1]
     if plain and codes[0] == STRICT:
         return less, STRICT
@@ -92,7 +92,7 @@ class Notions(eqx.Module):
         found = schur(blocks, lam)
         if len(blocks.cone_b) or not found.concave or (found.null.shape[1] and found.coupled):
             return within(blocks, lam)[1]
-        if found.slope > blocks.slack or float(jnp.linalg.norm(blocks.push)) > blocks.slack:
+        if found.slope > blocks.slack or float(np.linalg.norm(blocks.push)) > blocks.slack:
             return NO if found.slope > blocks.slack and not len(blocks.cone_a) else UNDECIDED
         code = judge(found.form, found.error, np.asarray(blocks.cone_a) @ found.span)
         if code is not None:

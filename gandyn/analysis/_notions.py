@@ -37,21 +37,10 @@ from ._stability import Dense
 def _blocks(found: Derivatives, points: Stationarity, slack: Array) -> Blocks:
     k = points.bounds[0].cone.shape[1]
     one, two = found.hessians
-    return Blocks(
-        one[:k, :k],
-        two[k:, k:],
-        one[:k, k:],
-        -two[k:, :k],
-        one[k:, k:],
-        found.gradients[0, k:],
-        found.metric,
-        jnp.asarray(points.bounds[0].cone),
-        jnp.asarray(points.bounds[1].cone),
-        found.level,
-        found.metric_level,
-        slack,
-        found.zero_sum,
-    )
+    a, b, c, e, f = map(jnp.asarray, (one[:k, :k], two[k:, k:], one[:k, k:], -two[k:, :k], one[k:, k:]))
+    push, cones = jnp.asarray(found.gradients[0, k:]), [jnp.asarray(bound.cone) for bound in points.bounds]
+    levels = (found.level, found.metric_level, slack, found.zero_sum)
+    return Blocks(a, b, c, e, f, push, found.metric, cones[0], cones[1], *levels)
 
 
 def _alone(local: Local, found: Derivatives, form: Array, cone: Array, sure: bool, player: int) -> Condition:
@@ -71,7 +60,7 @@ def _answered(local: Local, found: Derivatives, blocks: Blocks, sure: bool) -> t
     s = schur(blocks, 0.0)
     code = judge(s.form, s.error, np.asarray(blocks.cone_a) @ s.span, sure)
     more = Beyond(UNDECIDED if code is None else code)
-    if s.slope > blocks.slack or float(jnp.linalg.norm(blocks.push)) > blocks.slack or not s.concave:
+    if s.slope > blocks.slack or float(np.linalg.norm(blocks.push)) > blocks.slack or not s.concave:
         refuted = s.slope > blocks.slack and s.concave and not s.null.shape[1] and not len(blocks.cone_a)
         return condition(s.form, s.error, NO if refuted else UNDECIDED), False
     value = Value(local, jnp.asarray(s.answer), 0)
@@ -94,7 +83,7 @@ def _largest(blocks: Blocks, nash: Notion, stackelberg: Notion) -> Limit:
     codes = int(nash.discriminator.code), int(stackelberg.generator.code)
     if NO in codes:
         return Limit(*nothing, RESULTS.not_stackelberg)
-    if codes[0] == UNDECIDED or float(jnp.linalg.norm(blocks.push)) > blocks.slack:
+    if codes[0] == UNDECIDED or float(np.linalg.norm(blocks.push)) > blocks.slack:
         return Limit(*nothing, RESULTS.undecided)
     holds = int(nash.generator.code) in (STRICT, WEAK)
     if holds and blocks.zero_sum:
@@ -121,11 +110,12 @@ def _saved(blocks: Blocks) -> bool:
 
 def _dense(local: Local, points: Stationarity, norm: Callable) -> Notions:
     """The answer from the blocks as matrices."""
-    found, y = derivatives(local, norm), local.start()
-    k = y.generator.size
-    slope = jnp.linalg.norm(jnp.concatenate([found.hessians[0, :k], found.hessians[1, k:]]))
-    tolerance = stationary_tolerance(y, slope)
-    if not all(bool(jnp.all(jnp.isfinite(v))) for v in (found.hessians, found.metric, found.level)):
+    y = local.start()
+    found, k = derivatives(local, norm), y.generator.size
+    found = found._replace(hessians=np.asarray(found.hessians), gradients=np.asarray(found.gradients))
+    slope = np.linalg.norm(np.concatenate([found.hessians[0, :k], found.hessians[1, k:]]))
+    tolerance = stationary_tolerance(y, jnp.asarray(slope))
+    if not all(bool(np.all(np.isfinite(v))) for v in (found.hessians, found.metric, found.level)):
         return failed(first(local.game.failure(local.x), RESULTS.nonfinite), points.residual)
     if points.residual > tolerance:
         return failed(RESULTS.not_stationary, points.residual)

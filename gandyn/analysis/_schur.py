@@ -1,5 +1,6 @@
 """The curvature of what the generator faces once the discriminator answers, freely or at a price."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -116,6 +117,17 @@ class Limit(NamedTuple):
     result: RESULTS
 
 
+def _first(fails: Callable[[int], bool], count: int, monotone: bool) -> int:
+    """The first index that fails, or the count; by bisection where all after it fail too."""
+    if not monotone:
+        return next((i for i in range(count) if fails(i)), count)
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fails(middle) else (middle + 1, high)
+    return low
+
+
 def limit(blocks: Blocks) -> Limit:
     """Where the least curvature first changes its sign as the price rises from zero."""
     metric = float(np.linalg.norm(blocks.metric))
@@ -127,15 +139,19 @@ def limit(blocks: Blocks) -> Limit:
     if not scale > 0 or schur(blocks, scale).coupled:
         return Limit(np.nan, np.nan, RESULTS.inner_flat)
     lams = scale * 10.0**_GRID
-    found = np.array([curvature(blocks, lam) for lam in lams])
-    signs = np.where(found[:, 0] > found[:, 1], 1, np.where(found[:, 0] < -found[:, 1], -1, 0))
-    if not (signs < 0).any():
+
+    def sign(i: int) -> int:
+        value, error = curvature(blocks, lams[i])
+        return 1 if value > error else -1 if value < -error else 0
+
+    first = _first(lambda i: sign(i) < 0, len(lams), bool(blocks.zero_sum))
+    if first == len(lams):
         return Limit(np.nan, np.nan, RESULTS.undecided)
-    first = int(np.argmax(signs < 0))
-    before = np.flatnonzero(signs[:first] > 0)
-    if not before.size:
+    before = next((i for i in range(first - 1, -1, -1) if sign(i) > 0), None)
+    if before is None:
         return Limit(0.0, float(lams[first]), RESULTS.undecided)
-    root: Any = scipy.optimize.brentq(lambda t: curvature(blocks, np.exp(t))[0], *np.log(lams[[before[-1], first]]), xtol=1e-15)
+    ends = np.log(lams[[before, first]])
+    root: Any = scipy.optimize.brentq(lambda t: curvature(blocks, np.exp(t))[0], *ends, xtol=1e-15)
     slope = abs(curvature(blocks, np.exp(root + 1e-5))[0] - curvature(blocks, np.exp(root - 1e-5))[0]) / 2e-5
     value = float(np.exp(root))
     error = curvature(blocks, value)[1] / slope if slope > 0 else np.inf

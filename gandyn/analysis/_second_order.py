@@ -1,5 +1,7 @@
 """Whether a stationary point is a local minimum: by its Hessian, and where that is singular by what lies beyond."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -51,7 +53,8 @@ def both(one: int, other: int) -> int:
 class Value(eqx.Module):
     """What a player minimises: its loss, while the other stays or answers by a quasi-Newton method on its own loss.
 
-    `answer` is the inverse of the other's Hessian, or a pseudo-inverse, and each step gains an order in the distance.
+    `answer` is the inverse of the other's Hessian, or a pseudo-inverse, and each step gains an order in the distance; None
+    where the other stays.
     """
 
     game: Local
@@ -74,8 +77,8 @@ class Value(eqx.Module):
             return losses_at(self.game, y, jnp.concatenate([w, u] if self.player else [u, w]))
 
         if (answer := self.answer) is not None:
-            slope = jax.grad(lambda w, u: losses(u, w)[1 - self.player])
-            w = jax.lax.scan(lambda w, _: (w - answer @ slope(w, u), None), w, length=steps)[0]
+            slope = jax.grad(lambda w: losses(u, w)[1 - self.player])
+            w = jax.lax.scan(lambda w, _: (w - answer @ slope(w), None), w, length=steps)[0]
         return losses(u, w), w - start
 
     def __call__(self, centre: Array, u: Array, steps: int) -> Scalar:
@@ -83,8 +86,8 @@ class Value(eqx.Module):
 
 
 @eqx.filter_jit
-def _along(value: Value, centre: Array, directions: Array, relax: Array) -> tuple[Array, Array]:
-    """How much the loss changes along directions, minimised across them, and how far the other moves meanwhile."""
+def _along(value: Value, centre: Array, directions: Array, relax: Array) -> tuple[Array, Array, Array]:
+    """How much the loss changes along directions, minimised across them, how far the other moves meanwhile, and its size."""
     start = value.own(centre)
     reach = jnp.asarray(_REACHES, start.dtype) * (1 + jnp.linalg.norm(start))
     offsets = (reach[:, None, None] * jnp.concatenate([directions, -directions])[None]).reshape(-1, start.size)
@@ -96,7 +99,8 @@ def _along(value: Value, centre: Array, directions: Array, relax: Array) -> tupl
         return losses[value.player], jnp.linalg.norm(moved)
 
     losses, moved = jax.lax.map(run, offsets)
-    return jnp.abs(losses - value(centre, start, _CHORDS)).max(), moved.max()
+    here = value(centre, start, _CHORDS)
+    return jnp.abs(losses - here).max(), moved.max(), jnp.abs(here)
 
 
 @eqx.filter_jit
@@ -104,14 +108,14 @@ def _jets(value: Value, centres: Array, directions: Array, relax: Array) -> tupl
     """Third and reduced fourth derivatives along directions, at several centres, and the size of what they are made of."""
 
     def at(centre: Array, v: Array) -> tuple[Array, Array, Array]:
-        def bend(f, u: Array) -> Array:
+        def bend(f: Callable, u: Array) -> Array:
             return jax.jvp(lambda a: jax.jvp(f, (a,), (v,))[1], (u,), (v,))[1]
 
         def second(u: Array) -> Array:
             return bend(lambda a: value(centre, a, _FEW), u)
 
         start = value.own(centre)
-        turn, fourth = jax.grad(second)(start), bend(second, start)
+        turn, fourth = jax.jacfwd(second)(start), bend(second, start)
         coupling = 3 * turn @ relax @ turn
         return turn @ v, fourth - coupling, jnp.abs(fourth) + jnp.abs(coupling) + jnp.linalg.norm(turn)
 
@@ -119,8 +123,8 @@ def _jets(value: Value, centres: Array, directions: Array, relax: Array) -> tupl
 
 
 @eqx.filter_jit
-def _aside(value: Value, centre: Array, direction: Array, shifts: Array) -> tuple[Array, Array]:
-    """By how much the loss exceeds its tangent, and both losses change, as the other moves along `shifts`, the player aside."""
+def _aside(value: Value, centre: Array, direction: Array, shifts: Array) -> tuple[Array, Array, Array]:
+    """By how much the loss exceeds its tangent, and both losses change, as the other moves along `shifts`; and their size."""
     start = value.own(centre)
     reach = jnp.asarray(_REACHES, start.dtype) * (1 + jnp.linalg.norm(centre))
 
@@ -138,7 +142,8 @@ def _aside(value: Value, centre: Array, direction: Array, shifts: Array) -> tupl
     count = len(_REACHES)
     indices = jnp.stack(jnp.meshgrid(*map(jnp.arange, (count, count, shifts.shape[0])), indexing="ij"), -1).reshape(-1, 3)
     gains, changes = jax.lax.map(run, indices)
-    return gains.max(), changes.max()
+    here = losses_at(value.game, value.game.start(), centre)
+    return gains.max(), changes.max(), jnp.abs(here).max()
 
 
 def lines(basis: np.ndarray) -> np.ndarray:
@@ -179,16 +184,17 @@ def beyond(value: Value, found: Derivatives, form: np.ndarray, error: float, spa
     directions = jnp.asarray(lines(embed[:, null]))
     relax = jnp.asarray(embed[:, ~null] / values[~null] @ embed[:, ~null].T)
     centre, fine = found.aside[0], value.game.precision(value.game.start())
-    flat, still = True, True
+    flat, still, size = True, True, float(np.linalg.norm(found.hessians))
     for game in {id(g): g for g in (value.game, finest(value.game))}.values():
         there = eqx.tree_at(lambda v: v.game, value, game)
-        change, moved = _along(there, centre, directions, relax)
-        scale = 1 + abs(float(there(centre, there.own(centre), _FEW))) + float(jnp.linalg.norm(found.hessians[value.player]))
-        flat &= bool(change <= 200 * fine * scale)
-        still &= bool(moved <= 1e-8 * (1 + jnp.linalg.norm(centre)))
+        change, moved, here = _along(there, centre, directions, relax)
+        flat &= bool(change <= 200 * fine * (1 + here + np.linalg.norm(found.hessians[value.player])))
+        size = max(size, float(change))
+        still &= bool(moved <= 1e-8 * (1 + np.linalg.norm(centre)))
     if flat:
         return Beyond(WEAK, still)
-    if not error <= fine**0.5 * np.linalg.norm(found.hessians[value.player]):
+    # Zero only to within a large error is no zero.
+    if not error <= fine**0.5 * size:
         return Beyond(UNDECIDED)
     return Beyond(_by_jets(value, found, directions, relax, fine))
 
@@ -197,7 +203,7 @@ def _by_jets(value: Value, found: Derivatives, directions: Array, relax: Array, 
     thirds, fourths, sizes = map(np.asarray, _jets(value, found.aside, directions, relax))
     if not (np.all(np.isfinite(thirds)) and np.all(np.isfinite(fourths))):
         return UNDECIDED
-    rounding = 1e3 * fine * (sizes.max() + float(jnp.linalg.norm(found.hessians[value.player])))
+    rounding = 1e3 * fine * (sizes.max() + float(np.linalg.norm(found.hessians[value.player])))
     skew = 2 * np.abs(thirds - thirds[0]).max() + rounding
     error = 2 * np.abs(fourths - fourths[0]).max() + rounding
     odd = np.abs(thirds[0]) > skew
@@ -213,7 +219,6 @@ def settles(value: Value, found: Derivatives, direction: np.ndarray, null: np.nd
     `direction`: to rounding, at several reaches of both.
     """
     centre, fine = found.aside[0], value.game.precision(value.game.start())
-    gain, change = _aside(value, centre, jnp.asarray(direction), jnp.asarray(lines(null)))
-    tolerance = 200 * fine * (1 + float(jnp.abs(losses_at(value.game, value.game.start(), centre)).max()))
-    tolerance += 200 * fine * float(jnp.linalg.norm(found.hessians[0]))
+    gain, change, size = _aside(value, centre, jnp.asarray(direction), jnp.asarray(lines(null)))
+    tolerance = 200 * fine * (1 + float(size) + float(np.linalg.norm(found.hessians[0])))
     return bool(gain <= tolerance), bool(change <= tolerance)

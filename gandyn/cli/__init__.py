@@ -26,6 +26,7 @@ _EXAMPLES = """Examples:
   gandyn compare dirac --penalty r1=0.3 --map simgd=0.2 --map altgd=0.2 --map extragradient=0.2
   gandyn cycle dirac --objective wasserstein --penalty gp=0.7,points=real --at 1,0.5
   gandyn attractor dirac --objective nonsaturating --map simgd=0.2 --at 1,0.5
+  gandyn notions uniform --penalty r1=0.3
   gandyn sweep dirac --penalty r1=1 --axis r1=0:2:100 --out sweep.json
   gandyn sweep dirac --penalty r1=1 --map simgd=1 \\
     --axis r1=0:2:300 --axis h=0.01:6:300 --figure map.svg
@@ -172,6 +173,38 @@ def attractor(
     from ._orbits import run_attractor
 
     return run_attractor(game, system or System(), turns, as_json, out)
+
+
+@app.command
+def notions(
+    game: Game,
+    /,
+    *,
+    flow: Flow | None = None,
+    norm: Annotated[
+        str, Parameter(metavar="NAME", help="What a move of the discriminator is charged for: euclidean or sobolev.")
+    ] = "euclidean",
+    lam: Annotated[
+        tuple[float, ...], Parameter(metavar="PRICE", help="Also say whether it is proximal at this price. May be repeated.")
+    ] = (),
+    ball: Annotated[
+        Words,
+        Parameter(metavar="PLAYER=RADIUS", help="Keep a player in a ball around zero: --ball generator=1. May be repeated."),
+    ] = (),
+    box: Annotated[
+        Words,
+        Parameter(metavar="PLAYER=LOW:HIGH", help="Keep a player's numbers in a box: --box generator=-1:1. May be repeated."),
+    ] = (),
+    as_json: Json = False,
+    out: Out = None,
+    figure: Annotated[
+        Path | None, Parameter(metavar="FILE", help="Draw the generator's curvature over the price, as svg, pdf or png.")
+    ] = None,
+) -> int:
+    """Say which equilibrium a point is: Nash, Stackelberg, proximal. With --ball or --box --at is the point itself."""
+    from ._notions import run
+
+    return run(game, flow or Flow(), norm, lam, {"ball": ball, "box": box}, as_json, out, figure)
 
 
 @app.command(name="list")

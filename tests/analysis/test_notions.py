@@ -1,0 +1,358 @@
+"""Nash, Stackelberg, proximal: against matrices in many digits, by hand, beyond second order, with constraints, matrix-free."""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+from jaxtyping import Array
+
+import gandyn as gd
+from gandyn.analysis._schur import schur
+
+ORIGIN = gd.Players(0.0, 0.0)
+HOLDS = ("strict", "weak")
+
+
+def say(game, x=ORIGIN, **settings):
+    return gd.notions(game, x, **settings)
+
+
+# Quadratic games, degenerate ones among them
+
+
+def least(matrix):
+    return min(mpmath.eigsy(mpmath.matrix(matrix.tolist()), eigvals_only=True)) if matrix.size else mpmath.inf
+
+
+def word(*values):
+    """The verdict on forms that are exact to sixty digits."""
+    tiny = mpmath.mpf(10) ** -9
+    return "no" if min(values) < -tiny else "strict" if min(values) > tiny else "weak"
+
+
+def answered(a, b, c, lam):
+    """The generator's form with a vanishing price added: in the limit infinite wherever the generalised one is not defined."""
+    inverse = mpmath.inverse(
+        mpmath.matrix((b + 2 * lam * np.eye(len(b))).tolist()) + mpmath.mpf(10) ** -25 * mpmath.eye(len(b))
+    )
+    form = mpmath.matrix(a.tolist()) + mpmath.matrix(c.tolist()) * inverse * mpmath.matrix(c.T.tolist())
+    return min(mpmath.eigsy((form + form.T) / 2, eigvals_only=True))
+
+
+def drawn(rng, n, m):
+    """Integers, so that a rank is what it is."""
+    ranks = rng.integers(0, n + 1), rng.integers(0, m + 1), rng.integers(0, min(n, m) + 1)
+    left, right, factor = rng.integers(-2, 3, (n, ranks[0])), rng.integers(-2, 3, (m, ranks[1])), rng.integers(-1, 2, ranks[0])
+    a, b = left * factor @ left.T, right @ right.T
+    c = rng.integers(-1, 2, (n, ranks[2])) @ rng.integers(-1, 2, (ranks[2], m))
+    return a.astype(float), b.astype(float), c.astype(float)
+
+
+CASES = [(n, m, seed) for (n, m), count in (((1, 1), 12), ((3, 2), 12), ((6, 6), 12)) for seed in range(count)]
+
+
+@pytest.mark.parametrize(("n", "m", "seed"), CASES)
+def test_quadratic_games_agree_with_their_matrices(n, m, seed):
+    a, b, c = drawn(np.random.default_rng(seed), n, m)
+    found = say(gd.games.quadratic(a, c, b), gd.Players(jnp.zeros(n), jnp.zeros(m)))
+    with mpmath.workdps(60):
+        inner = least(b)
+        assert found.nash.verdict == word(least(a), inner)
+        assert found.stackelberg.verdict == word(answered(a, b, c, 0.0), inner)
+        # Where the limit is not on the verge at these prices by chance, the verdicts at them are as the matrices say.
+        lams = (1e-3, 0.1, 0.7, 5.3, 1e3)
+        for lam in lams:
+            assert found.proximal_at(lam) == word(answered(a, b, c, lam), inner)
+        limit = float(found.proximal)
+        if 0 < limit < np.inf:
+            # The threshold is a root to 1e-9.
+            assert answered(a, b, c, limit * (1 - 1e-9)) >= -1e-20
+            assert answered(a, b, c, limit * (1 + 1e-9)) < 0
+    verdicts = [found.stackelberg.verdict, *map(found.proximal_at, lams), found.nash.verdict]
+    holding = [verdict in HOLDS for verdict in verdicts]
+    assert holding == sorted(holding, reverse=True), "proximal at a price is proximal at every lower one"
+    assert np.isnan(limit) == (not holding[0])
+    assert np.isinf(limit) == holding[-1]
+
+
+@pytest.mark.parametrize(("a", "c", "b"), [(-1.0, 3.0, 1.0), (-0.3, 1.7, 0.0), (-2.0, 2.0, 1.5)])
+def test_the_whole_range_of_a_quadratic_game(a, c, b):
+    found = say(gd.games.quadratic(a, c, b))
+    lam = (c**2 / -a - b) / 2
+    assert float(found.proximal) == pytest.approx(lam, rel=1e-12)
+    assert float(found.proximal_error) < 1e-11
+    assert [found.proximal_at(value) in HOLDS for value in (0.0, 0.99 * lam, 1.01 * lam, jnp.inf)] == [True, True, False, False]
+    assert found.proximal_at(found.proximal) == "undecided"
+    with pytest.raises(ValueError, match="must not be negative"):
+        found.proximal_at(-1.0)
+
+
+# Beyond second order
+
+
+class Polynomial(gd.AbstractGame):
+    """Zero-sum: monomials of both numbers, by their powers."""
+
+    coefficients: Array
+
+    def losses(self, x):
+        powers = [jnp.stack([jnp.ones_like(u), u, u * u, u * u * u, u * u * u * u]) for u in x]
+        value = powers[0] @ self.coefficients @ powers[1]
+        return value, -value
+
+
+def polynomial(**terms):
+    table = np.zeros((5, 5))
+    for name, value in terms.items():
+        table[int(name[1]), int(name[2])] = value
+    return Polynomial(jnp.asarray(table))
+
+
+BEYOND = {
+    # name: (terms t^i p^j as cij, Nash, Stackelberg)
+    "quartic generator": ({"c40": 1, "c02": -1}, "strict", "strict"),
+    "cubic generator": ({"c30": 1, "c02": -1}, "no", "no"),
+    "a maximum of fourth order": ({"c40": -1, "c02": -1}, "no", "no"),
+    "quartic discriminator": ({"c20": 1, "c04": -1}, "strict", "strict"),
+    "cubic discriminator": ({"c20": 1, "c03": 1}, "no", "no"),
+    # The discriminator's null space is of no help to it: V = -t^2 + O(t^2 p).
+    "quartic discriminator, concave generator": ({"c20": -1, "c04": -1}, "no", "no"),
+    "helps one way only": ({"c20": -1, "c12": 1, "c04": -1}, "no", "no"),
+    # With p = h(|t|) >> |t|^(1/3) the maximum of -t^2 + t p^3 is positive: a local minimax point, of which second order knows nothing.
+    "helps both ways": ({"c20": -1, "c13": 1}, "no", "undecided"),
+    # The best answer is p = t + t^2, so that max V = t^4 / 2 - t^4 (k = 1) or + t^4: the fourth derivative of V at p = 0 misses it.
+    "coupled, below": ({"c20": -0.5, "c11": 1, "c02": -0.5, "c21": 1, "c30": -1, "c40": -1}, "no", "no"),
+    "coupled, above": ({"c20": -0.5, "c11": 1, "c02": -0.5, "c21": 1, "c30": -1}, "no", "strict"),
+    "nothing at all": ({}, "weak", "weak"),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_singular_forms_are_decided_by_what_lies_beyond(name):
+    terms, nash, stackelberg = BEYOND[name]
+    found = say(polynomial(**terms))
+    assert (found.nash.verdict, found.stackelberg.verdict) == (nash, stackelberg)
+    if stackelberg == "undecided":
+        assert found.proximal_result == gd.RESULTS.undecided
+
+
+class Overparametrised(gd.AbstractGame):
+    """V = p (ab - 1) - p^2 / 2, whose equilibria are ab = 1, p = 0; the discriminator has an idle number."""
+
+    def losses(self, x):
+        (a, b), (p, _) = x
+        value = p * (a * b - 1) - p**2 / 2
+        return value, -value
+
+
+def test_a_manifold_of_equilibria_is_weak_and_its_curvature_no_descent():
+    found = say(Overparametrised(), gd.Players((2.0, 0.5), (0.0, 0.3)))
+    assert (found.nash.verdict, found.stackelberg.verdict, found.proximal_at(1.0)) == ("weak", "weak", "weak")
+    assert np.isinf(found.proximal)
+    # The Hessian of (ab - 1)^2 / 2 by hand.
+    np.testing.assert_allclose(found.stackelberg.generator.eigenvalues, [0, 4.25], atol=1e-12)
+
+
+def test_an_equilibrium_of_higher_order_that_is_known_only_to_some_digits():
+    # At 1e-5 the third derivative does not vanish and the second is 1e-9; both belong to the fourth.
+    assert say(polynomial(c40=1, c02=-1), gd.Players(1e-5, 0.0)).nash.verdict == "strict"
+
+
+# Games that are not zero-sum
+
+
+class General(gd.AbstractGame):
+    a: float
+    c: float
+    f: float
+    b: float
+    e: float
+    g: float = 0.0
+
+    def losses(self, x):
+        t, p = x
+        return self.a * t**2 / 2 + self.c * t * p + self.f * p**2 / 2 + self.g * p, self.b * p**2 / 2 - self.e * t * p
+
+
+def test_the_followers_own_loss_gives_the_answer():
+    game = General(-1.0, 2.0, -0.7, 1.5, 1.2)
+    found = say(game)
+    r = 1.2 / 1.5
+    assert float(found.stackelberg.generator.eigenvalues[0]) == pytest.approx(-1 + 4 * r - 0.7 * r**2, rel=1e-13)
+    for lam in (0.4, 2.0):
+        priced = gd.Proximal(game, lam)
+        second = jax.grad(jax.grad(lambda t: priced.losses(gd.Players(t, jnp.zeros(())))[0]))(jnp.zeros(()))
+        assert float(schur(found.blocks, lam).form[0, 0]) == pytest.approx(float(second), rel=1e-9)
+    limit = float(found.proximal)
+    q = 1.2 / (1.5 + 2 * limit)
+    assert -1 + 4 * q - (0.7 + 2 * limit) * q**2 == pytest.approx(0, abs=1e-11)
+    assert [found.proximal_at(limit * s) for s in (0.9, 1.1)] == ["strict", "no"]
+
+
+def test_a_leader_that_gains_to_first_order_is_no_stackelberg():
+    found = say(General(1.0, 0.0, 0.0, 1.0, 1.0, 0.5))
+    assert (found.nash.verdict, found.stackelberg.verdict) == ("strict", "no")
+    assert found.proximal_result == gd.RESULTS.not_stackelberg
+    # Without an answer to first order nothing of second order is known either.
+    assert say(General(1.0, 0.0, 0.0, 1.0, 0.0, 0.5)).stackelberg.verdict == "undecided"
+
+
+# Constraints
+
+
+class Bowl(gd.AbstractGame):
+    """The generator's loss in the plane is a quadratic form and a slope; the discriminator's is its square."""
+
+    form: Array
+    slope: Array
+
+    def losses(self, x):
+        u, p = x
+        return u @ self.form @ u / 2 + self.slope @ u, p**2 / 2
+
+
+def _g(x):
+    return x.generator
+
+
+@pytest.mark.parametrize(("k", "verdict"), [(-0.9, "strict"), (-1.1, "no")])
+def test_a_curved_boundary_counts(k, verdict):
+    # On the unit circle the loss is -cos(t) + k sin(t)^2 / 2, of curvature 1 + k.
+    game = Bowl(jnp.diag(jnp.array([0.0, k])), jnp.array([-1.0, 0.0]))
+    found = say(game, gd.Players(jnp.array([1.0, 0.0]), 0.0), constraint=gd.Ball(1.0, _g))
+    assert found.nash.verdict == verdict
+    np.testing.assert_allclose(found.nash.generator.eigenvalues, [1 + k], rtol=1e-12)
+
+
+def test_fourth_order_along_a_curved_boundary():
+    # k = -1: -cos(t) - sin(t)^2 / 2 = -1 + t^4 / 8 + ...
+    game = Bowl(jnp.diag(jnp.array([0.0, -1.0])), jnp.array([-1.0, 0.0]))
+    assert say(game, gd.Players(jnp.array([1.0, 0.0]), 0.0), constraint=gd.Ball(1.0, _g)).nash.generator.verdict == "strict"
+
+
+@pytest.mark.parametrize(
+    ("cross", "slope", "verdict"),
+    [(2.0, 0.0, "strict"), (-2.0, 0.0, "no"), (-1.0, 0.0, "undecided"), (-2.0, 0.1, "strict"), (-2.0, 1e-9, "undecided")],
+)
+def test_a_cone_of_constraints_without_force(cross, slope, verdict):
+    # u^2/2 + cross u v + v^2/2 for u, v >= 0: copositive from cross = -1 on, though not definite at 2; a slope holds u at zero.
+    game = Bowl(jnp.array([[1.0, cross], [cross, 1.0]]), jnp.array([slope, 0.0]))
+    found = say(game, gd.Players(jnp.zeros(2), 0.0), constraint=gd.Box(0.0, 1.0, _g))
+    assert found.nash.generator.verdict == verdict
+
+
+@pytest.fixture(scope="module")
+def w2():
+    return gd.games.w2_gaussian(4.0)
+
+
+@pytest.mark.parametrize("sigma", [1.05, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 30.0])
+def test_the_w2_gan_in_the_sobolev_norm(w2, sigma):
+    game = eqx.tree_at(lambda g: g.real.covariance, w2, jnp.full_like(w2.real.covariance, sigma**2))
+    point = gd.Players((1.0, 0.0), (1 - 1 / sigma, 0.0))
+    found = say(game, point, norm=gd.sobolev, constraint=gd.games.unit_generator())
+    assert (found.nash.verdict, found.stackelberg.verdict) == ("no", "strict")
+    assert float(found.proximal) == pytest.approx(sigma / (4 * (sigma - 1)), rel=1e-9)
+    assert abs(float(found.proximal) - sigma / (4 * (sigma - 1))) <= float(found.proximal_error) + 1e-15 * sigma
+
+
+# What is refused, and what is found instead
+
+
+def _first_only(game, x, y):
+    return (x.discriminator[0] - y.discriminator[0]) ** 2
+
+
+def test_a_norm_that_charges_nothing_where_nothing_curves():
+    game = gd.games.quadratic(-jnp.eye(2), jnp.eye(2), jnp.diag(jnp.array([1.0, 0.0])))
+    found = say(game, gd.Players(jnp.zeros(2), jnp.zeros(2)), norm=_first_only)
+    assert found.proximal_result == gd.RESULTS.inner_flat
+    assert np.isnan(found.proximal)
+    assert "neither the discriminator's payoff nor the norm" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("game", "x", "settings", "outcome"),
+    [
+        (gd.games.quadratic(-1.0, 3.0, 1.0), gd.Players(0.1, 0.0), {}, "not_stationary"),
+        (gd.games.quadratic(-1.0, 3.0, 1.0), gd.Players(0.1, 0.0), {"spectrum": gd.Lanczos()}, "not_stationary"),
+        (gd.games.quadratic(1.0, 3.0, 1.0), gd.Players(2.0, 0.0), {"constraint": gd.Box(-1.0, 1.0, _g)}, "infeasible"),
+        (gd.Penalised(gd.games.dirac(), gd.gradient_penalty(points=gd.on_real), 1.0), ORIGIN, {}, "switching"),
+    ],
+)
+def test_points_without_a_verdict(game, x, settings, outcome):
+    found = say(game, x, throw=False, **settings)
+    assert found.result == getattr(gd.RESULTS, outcome)
+    assert found.nash.verdict == found.proximal_at(1.0) == "failed"
+    assert str(found).startswith("failed")
+    with pytest.raises(RuntimeError, match="notions: "):
+        say(game, x, **settings)
+
+
+def test_what_is_no_game_of_two(unchecked):
+    with pytest.raises(ValueError, match="FieldNorm is a field without any"):
+        say(gd.consensus(gd.games.dirac(), 0.1))
+    with pytest.raises(ValueError, match="binds both players"):
+        say(gd.games.quadratic(1.0, 0.0, 1.0), gd.Players(0.6, 0.8), constraint=gd.Ball(1.0))
+    with pytest.raises(ValueError, match="Lanczos knows no constraints"):
+        say(gd.games.quadratic(1.0, 0.0, 1.0), constraint=gd.Box(0.0, 1.0), spectrum=gd.Lanczos())
+    with pytest.raises(ValueError, match="count must be"):
+        gd.Lanczos(count=50)
+
+
+# Without a matrix
+
+
+class Centred(gd.AbstractGame):
+    """A zero-sum game with forms of the distance from a point added, which leave it stationary.
+
+    The generator gains by a shift of its output, which the discriminator sees, and pays for every other move.
+    """
+
+    game: gd.GAN
+    centre: gd.Players
+    gain: float
+    pay: float
+
+    def losses(self, x):
+        u, w = (jax.tree.map(jnp.subtract, a, b) for a, b in zip(x, self.centre, strict=True))
+        squares = [sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(part)) / 2 for part in (u, w)]
+        shift = jnp.sum(u.layers[-1].bias)
+        value = self.game.losses(x)[0] + self.pay * (squares[0] - squares[1]) - self.gain * shift**2
+        return value, -value
+
+
+@pytest.fixture(scope="module")
+def networks():
+    keys = jax.random.split(jax.random.key(0), 3)
+    generator, apply_g = gd.network(eqx.nn.MLP(2, 2, 16, 1, jnp.tanh, key=keys[0]))
+    discriminator, apply_d = gd.network(eqx.nn.MLP(2, "scalar", 24, 1, jnp.tanh, key=keys[1]))
+    discriminator = eqx.tree_at(lambda d: (d.layers[-1].weight, d.layers[-1].bias), discriminator, replace_fn=jnp.zeros_like)
+    latent = jax.random.normal(keys[2], (8, 2))
+    data = jax.vmap(lambda z: apply_g(generator, z))(latent)
+    game = gd.GAN(apply_g, apply_d, gd.Discrete(data), gd.Discrete(latent), gd.objectives.minimax)
+    x = gd.Players(generator, discriminator)
+    return Centred(game, x, 0.015, 0.05), x
+
+
+def test_lanczos_agrees_with_matrices_on_a_network(networks):
+    game, x = networks
+    dense, free = say(game, x), say(game, x, spectrum=gd.Lanczos(basis=30))
+    for notion, player in itertools.product(("nash", "stackelberg"), ("generator", "discriminator")):
+        one, other = (getattr(getattr(found, notion), player) for found in (dense, free))
+        if other.verdict != "undecided":
+            assert one.verdict == other.verdict
+        gap = abs(float(one.eigenvalues[0] - other.eigenvalues[0]))
+        assert gap <= float(one.error + other.error)
+    assert (free.nash.verdict, free.stackelberg.verdict) == ("no", "strict")
+    limit = float(dense.proximal)
+    assert abs(float(free.proximal) - limit) <= float(free.proximal_error) + float(dense.proximal_error)
+    assert float(free.proximal_error) < 1e-4 * limit
+    for lam in (0.0, 0.5 * limit, 2 * limit, np.inf):
+        assert free.proximal_at(lam) == dense.proximal_at(lam)
+    with pytest.raises(ValueError, match="were not formed"):
+        free.curvature(jnp.ones(1))
