@@ -38,6 +38,17 @@ class OneOf(gd.AbstractFlow):
         return jax.lax.switch(self.which, [lambda y, f=f: padded(y, f) for f in self.flows], x)
 
 
+class OneMap(gd.AbstractMap):
+    """One of several maps on the same states, chosen by a number."""
+
+    maps: tuple[gd.AbstractMap, ...]
+    which: Int[Array, ""]
+
+    def __call__(self, x: PyTree) -> PyTree:
+        """The image under the chosen one."""
+        return jax.lax.switch(self.which, [lambda y, f=f: f(y) for f in self.maps], x)
+
+
 def _smooth() -> dict[str, tuple[gd.AbstractFlow, str]]:
     return {
         "zero-sum": (_DIRAC(), "centre"),
@@ -47,6 +58,13 @@ def _smooth() -> dict[str, tuple[gd.AbstractFlow, str]]:
         "least squares": (_DIRAC(_O.least_squares), "equilibrium"),
         "R1": (gd.Penalised(_DIRAC(), gd.r1, 0.3), "equilibrium"),
         "quartic penalty": (gradient_penalised(1.0, 1.0, gd.quartic), "limit cycle"),
+    }
+
+
+def _damped() -> dict[str, tuple[gd.AbstractFlow, str]]:
+    return {
+        "instance noise": (gd.instance_noise(_DIRAC(), 0.7), "equilibrium"),
+        "consensus": (gd.consensus(_DIRAC(), 0.3), "equilibrium"),
     }
 
 
@@ -61,31 +79,50 @@ def _kinked() -> dict[str, tuple[gd.AbstractFlow, str]]:
     }
 
 
+def _steps() -> dict[str, tuple[gd.AbstractMap, str, str]]:
+    """Training algorithms, what they end on, and the variant whose flow they follow."""
+    return {
+        "descent, Wasserstein": (gd.SimGD(_DIRAC(_O.wasserstein), 0.2), "divergence", "Wasserstein"),
+        "alternating, Wasserstein": (gd.AltGD(_DIRAC(_O.wasserstein), 0.3), "centre", "Wasserstein"),
+        "descent, non-saturating": (gd.SimGD(_DIRAC(_O.nonsaturating), 0.2), "invariant circle", "non-saturating"),
+        "descent, R1, $h > h_c$": (gd.SimGD(gd.Penalised(_DIRAC(), gd.r1, 0.3), 1.25), "invariant circle", "R1"),
+    }
+
+
 def _variants() -> dict[str, tuple[OneOf, str]]:
     variants = {}
-    for group in (_smooth(), _kinked()):
+    for group in (_smooth(), _damped(), _kinked()):
         flows = tuple(flow for flow, _ in group.values())
         variants |= {name: (OneOf(flows, jnp.asarray(i)), kind) for i, (name, (_, kind)) in enumerate(group.items())}
     return variants
 
 
+def _algorithms() -> dict[str, tuple[OneMap, str, str]]:
+    steps = _steps()
+    maps = tuple(step for step, *_ in steps.values())
+    return {name: (OneMap(maps, jnp.asarray(i)), kind, of) for i, (name, (_, kind, of)) in enumerate(steps.items())}
+
+
 def _kinds() -> dict[str, Any]:
-    return {name: kind for name, (_, kind) in _variants().items()}
+    return {name: kind for name, (_, kind, *_) in (_variants() | _algorithms()).items()}
 
 
 def _kinds_computed() -> dict[str, Any]:
-    return {name: gd.attractor(flow, ours(0.9, 0.3)).kind for name, (flow, _) in _variants().items()}
+    return {name: gd.attractor(system, ours(0.9, 0.3)).kind for name, (system, *_) in (_variants() | _algorithms()).items()}
 
 
 def _figure(ax: Any) -> None:
     figure = ax.figure
     ax.remove()
-    figure.set_size_inches(7.2, 6.0)
-    variants = _variants()
-    panels = figure.subplots(3, 4, sharex=True, sharey=True)
-    for panel, (name, (flow, kind)) in zip(np.ravel(panels), variants.items(), strict=True):
+    figure.set_size_inches(10.0, 6.2)
+    variants, algorithms = _variants(), _algorithms()
+    panels = np.ravel(figure.subplots(3, 6, sharex=True, sharey=True))
+    drawn = {name: (flow, kind, None) for name, (flow, kind) in variants.items()}
+    drawn |= {name: (variants[of][0], kind, step) for name, (step, kind, of) in algorithms.items()}
+    for panel, (name, (flow, kind, step)) in zip(panels, drawn.items(), strict=True):
         box = (ours(-1.6, 1.6), ours(1.6, -1.6))
-        gd.plot.portrait(flow, box, starts=(ours(0.35, 0.0), ours(1.4, 0.0)), horizon=40.0, equilibria=False, ax=panel)
+        starts = (ours(0.35, 0.0), ours(1.4, 0.0))
+        gd.plot.portrait(flow, box, starts=starts, step=step, horizon=120.0 if step else 40.0, equilibria=False, ax=panel)
         panel.get_legend().remove()
         panel.set_title(f"{name}\n{kind}", fontsize=7)
         panel.label_outer()
@@ -95,8 +132,8 @@ CLAIMS = (
     Claim(
         key="MDC",
         source=PACKAGE,
-        title="What each variant of the Dirac-GAN ends on: of what is called a limit cycle most are centres",
-        formula=r"\dot x = v(x)",
+        title="What each variant of the Dirac-GAN ends on, and training it: of what is called a limit cycle most are centres",
+        formula=r"\dot x = v(x), \quad x \mapsto T_h(x)",
         predict=_kinds,
         compute=_kinds_computed,
         figure=_figure,

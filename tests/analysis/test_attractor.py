@@ -10,19 +10,9 @@ import pytest
 from jax import Array
 
 import gandyn as gd
-from gandyn.claims._taxonomy import OneOf
+from gandyn.claims._taxonomy import OneMap, OneOf
 
 P, o, dirac = gd.Players, gd.objectives, gd.games.dirac
-
-
-class OneMap(gd.AbstractMap):
-    """The same for maps."""
-
-    maps: tuple
-    which: Array
-
-    def __call__(self, x):
-        return jax.lax.switch(self.which, [lambda y, f=f: f(y) for f in self.maps], x)
 
 
 def together(group, name):
