@@ -13,6 +13,7 @@ from .analysis._basins import Basins, basins
 from .analysis._circle import Circle, invariant_circle
 from .analysis._compare import Comparison, compare
 from .analysis._conserved import Conserved, conserved
+from .analysis._continuation import Branch, Special, continuation
 from .analysis._cycle import Cycle, cycle
 from .analysis._deviation import Deviation, best_response
 from .analysis._equilibria import Equilibria, equilibria
@@ -103,6 +104,7 @@ __all__ = [
     "Basins",
     "Blocks",
     "Box",
+    "Branch",
     "Circle",
     "Clocked",
     "Comparison",
@@ -166,6 +168,7 @@ __all__ = [
     "Section",
     "Segments",
     "SimGD",
+    "Special",
     "SpectralBall",
     "Stability",
     "Stationary",
@@ -190,6 +193,7 @@ __all__ = [
     "compare",
     "consensus",
     "conserved",
+    "continuation",
     "critical_step",
     "crossings",
     "cycle",

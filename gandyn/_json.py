@@ -23,6 +23,7 @@ from .analysis._basins import Basins
 from .analysis._circle import Circle
 from .analysis._compare import Comparison
 from .analysis._conserved import Conserved
+from .analysis._continuation import Branch, Special
 from .analysis._cycle import Cycle
 from .analysis._deviation import Deviation
 from .analysis._equilibria import Equilibria
@@ -45,7 +46,7 @@ from .analysis._verdict import Stability
 
 _RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Eigenpairs, Threshold, Sweep, Transient)
 _MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov, Deviation, Pursuit)
-_ORBITS = (Attractor, Basins, PeriodicOrbit, Cycle, Family, Circle, Conserved)
+_ORBITS = (Attractor, Basins, Branch, Special, PeriodicOrbit, Cycle, Family, Circle, Conserved)
 _THEOREMS = (Assumption, Assumptions)
 _NOTIONS = (Notions, Notion, Condition, Blocks)
 TYPES = {c.__name__: c for c in (*_RESULTS, *_MEASURED, *_ORBITS, *_THEOREMS, *_NOTIONS)}
@@ -70,6 +71,8 @@ OUTCOMES = (
     "not_stable",
     "no_verdict",
     "no_crossing",
+    "branch_lost",
+    "branch_long",
     "no_circle",
     "no_return",
     "tangent",

@@ -80,6 +80,11 @@ class RESULTS(eqx.Enumeration):
         "verdict does not change. Look at `equilibrium` and `stability` at both ends."
     )
     no_crossing = "The verdict does not change within the bracket. Widen the bracket, or look at `stability` at both ends."
+    branch_lost = (
+        "The branch was lost: Newton's method did not find its next point at the smallest step. It may end where the field is "
+        "not smooth or not defined; look at the points found with throw=False, or take a smaller `step`."
+    )
+    branch_long = "The branch did not leave the span within `points`. Raise `points`, take a larger `step`, or a narrower span."
     no_return = (
         "The orbit did not meet the section so often in the time and the steps allowed. Take another section, such as one "
         "through a point of the orbit, or the other direction; raise `max_time` or `max_steps` where they are arguments; give "

@@ -1,0 +1,251 @@
+"""A branch of equilibria as a path: steps along its arclength, test functions at its points, and where they vanish."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PyTree, Scalar
+
+from .. import _tree
+from .._system import AbstractMap, AbstractSystem
+from ._linear import eigenvalues
+from ._memory import without
+from ._threshold import Moved, move
+
+RUNNING, LEFT, STUCK, CLOSED, FAR = 0, 1, 2, 3, 4
+
+_NEWTON = 8
+# A tangent that turns further in a step may have jumped to another branch.
+_TURN = 0.9
+# A state this many times as far away as at the start is on its way to infinity.
+_FAR = 1e4
+
+
+class Problem(NamedTuple):
+    """A system, the leaves its parameter moves, a state for the structure, the parameter's unit, and what is no coordinate."""
+
+    system: AbstractSystem
+    moved: Moved
+    like: PyTree
+    unit: Scalar
+    aside: Bool[Array, " n"] | None
+
+
+class Path(NamedTuple):
+    """Points (coordinates of the state, then the parameter in its unit) and unit tangents; of which `filled` count."""
+
+    points: Float[Array, "m k"]
+    tangents: Float[Array, "m k"]
+    filled: Int[Array, ""]
+    code: Int[Array, ""]
+
+
+def at(problem: Problem, point: Array) -> tuple[AbstractSystem, PyTree]:
+    """The system and the state at a point of the path."""
+    unravel = _tree.ravel(problem.like)[1]
+    return move(problem.system, problem.moved, point[-1] * problem.unit), unravel(point[:-1])
+
+
+def _residual(problem: Problem, point: Array) -> Array:
+    system, x = at(problem, point)
+    residual = _tree.ravel(system.residual(x))[0]
+    if problem.aside is None:
+        return residual
+    return jnp.where(problem.aside, point[:-1] - _tree.ravel(problem.like)[0], residual)
+
+
+def _slope(problem: Problem, point: Array) -> Float[Array, "n k"]:
+    return jax.jacfwd(lambda p: _residual(problem, p))(point)
+
+
+def _corrected(problem: Problem, guess: Array, normal: Array) -> tuple[Array, Array, Array]:
+    """The point of the branch on the plane through `guess`, whether Newton's method found it, and in how many steps."""
+    tolerance = jnp.finfo(guess.dtype).eps ** 0.65
+
+    def step(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        point, _, count = carry
+        matrix = jnp.concatenate([_slope(problem, point), normal[None]])
+        error = jnp.append(_residual(problem, point), normal @ (point - guess))
+        move = jnp.linalg.solve(matrix, -error)
+        # At a branch point the matrix is singular, which is no harm where there is nothing left to solve.
+        move = jnp.where(jnp.all(jnp.isfinite(move)) | (jnp.linalg.norm(error) > tolerance), move, 0.0)
+        return point + move, jnp.linalg.norm(move) / (1 + jnp.linalg.norm(point)), count + 1
+
+    def going(carry: tuple[Array, Array, Array]) -> Array:
+        return (carry[1] > tolerance) & (carry[2] < _NEWTON)
+
+    start = (guess, jnp.asarray(jnp.inf, guess.dtype), jnp.asarray(0))
+    point, size, count = jax.lax.while_loop(going, step, start)
+    # Once more: from within the tolerance Newton's method reaches rounding.
+    return step((point, size, count))[0], size <= tolerance, count
+
+
+def _along(problem: Problem, point: Array, before: Array) -> Array:
+    """The unit tangent of the branch that goes on as `before` does."""
+    matrix = jnp.concatenate([_slope(problem, point), before[None]])
+    tangent = jnp.linalg.solve(matrix, jnp.zeros_like(point).at[-1].set(1.0))
+    tangent = tangent / jnp.linalg.norm(tangent)
+    return jnp.where(jnp.all(jnp.isfinite(tangent)), tangent, before)
+
+
+@eqx.filter_jit
+def first_tangent(problem: Problem, point: Array) -> Array:
+    """The unit tangent at a regular point, towards larger values of the parameter."""
+    tangent = jnp.linalg.svd(_slope(problem, point))[2][-1]
+    return jnp.where(tangent[-1] < 0, -tangent, tangent)
+
+
+@eqx.filter_jit
+def branch_point(problem: Problem, guess: Array) -> Array:
+    r"""The point at which two branches cross, near a guess, by Newton's method on a system that is regular there.
+
+    The unknowns are the point u, a unit vector w and a number b that vanishes: :math:`F(u) + bw = 0`,
+    :math:`DF(u)^\top w = 0` (Allgower and Georg, 2003, section 8.2).
+    """
+    n = guess.size - 1
+
+    def system(unknown: Array) -> Array:
+        point, w, b = unknown[: n + 1], unknown[n + 1 : -1], unknown[-1]
+        return jnp.concatenate([_residual(problem, point) + b * w, _slope(problem, point).T @ w, (w @ w - 1)[None]])
+
+    def step(_: Int[Array, ""], unknown: Array) -> Array:
+        move = jnp.linalg.solve(jax.jacfwd(system)(unknown), -system(unknown))
+        return unknown + jnp.where(jnp.all(jnp.isfinite(move)), move, 0.0)
+
+    left = jnp.linalg.svd(_slope(problem, guess))[0][:, -1]
+    start = jnp.concatenate([guess, left, jnp.zeros((1,), guess.dtype)])
+    found = jax.lax.fori_loop(0, 10, step, start)[: n + 1]
+    return jnp.where(jnp.linalg.norm(found - guess) < 0.1 * (1 + jnp.linalg.norm(guess)), found, guess)
+
+
+@eqx.filter_jit
+def other_tangent(problem: Problem, point: Array, tangent: Array) -> Array:
+    r"""The unit tangent of the branch that crosses another, with this tangent, at a branch point.
+
+    In the slope's null space :math:`w^\top D^2F(\phi, \phi)` vanishes on the tangents of both branches, w spanning the null
+    space of the transpose. NaN where it vanishes on none, as at an isolated point.
+    """
+    left, _, rows = jnp.linalg.svd(_slope(problem, point))
+    basis = rows[-2:]
+    form = jax.vmap(lambda phi: basis @ (jax.jvp(lambda p: _slope(problem, p), (point,), (phi,))[1].T @ left[:, -1]))(basis)
+    (low, high), axes = jnp.linalg.eigh((form + form.T) / 2)
+    roots = jnp.stack([jnp.sqrt(high), jnp.sqrt(-low)])
+    both = jnp.stack([axes @ roots, axes @ (roots * jnp.asarray([1.0, -1.0], roots.dtype))]) @ basis
+    both = both / jnp.linalg.norm(both, axis=1)[:, None]
+    return both[jnp.argmin(jnp.abs(both @ tangent))]
+
+
+@eqx.filter_jit
+def follow(problem: Problem, start: Array, tangent: Array, ends: Array, steps: Array, capacity: int) -> Path:
+    """The path from `start` until its parameter leaves `ends`, it closes, or its room is used up.
+
+    `steps` are the first, the smallest and the largest step along the arclength, the largest relative to one plus the norm of
+    the state.
+    """
+    first, smallest, largest = steps
+    points = jnp.zeros((capacity, start.size), start.dtype).at[0].set(start)
+    tangents = jnp.zeros_like(points).at[0].set(tangent)
+    parameter = jnp.zeros_like(start).at[-1].set(1.0)
+
+    def body(carry: tuple[Path, Array]) -> tuple[Path, Array]:
+        path, length = carry
+        here, ahead = path.points[path.filled - 1], path.tangents[path.filled - 1]
+        found, converged, count = _corrected(problem, here + length * ahead, ahead)
+        turned = _along(problem, found, ahead)
+        good = converged & (turned @ ahead > _TURN) & jnp.all(jnp.isfinite(found)) & jnp.all(jnp.isfinite(turned))
+        outside = good & ((found[-1] < ends[0]) | (found[-1] > ends[1]))
+        bound = jnp.clip(found[-1], ends[0], ends[1])
+        share = (bound - here[-1]) / jnp.where(found[-1] == here[-1], 1.0, found[-1] - here[-1])
+        last, reached, _ = _corrected(problem, (here + share * (found - here)).at[-1].set(bound), parameter)
+        found = jnp.where(outside, last, found)
+        turned = jnp.where(outside, _along(problem, last, turned), turned)
+        kept = jnp.where(outside, reached & jnp.all(jnp.isfinite(last)), good)
+        closed = good & (path.filled > 5) & (jnp.linalg.norm(found - start) < length) & (turned @ tangent > _TURN)
+        stuck = ~good & (length / 2 < smallest)
+        far = good & (jnp.linalg.norm(found[:-1]) > _FAR * (1 + jnp.linalg.norm(start[:-1])))
+        code = jnp.select([closed, outside, stuck, far], [jnp.asarray(c) for c in (CLOSED, LEFT, STUCK, FAR)], RUNNING)
+        place = jnp.where(kept, path.filled, capacity)
+        grown = Path(
+            path.points.at[place].set(found, mode="drop"),
+            path.tangents.at[place].set(turned, mode="drop"),
+            path.filled + kept,
+            code,
+        )
+        factor = jnp.where(good, jnp.where(count <= 3, 1.5, jnp.where(count > 5, 0.6, 1.0)), 0.5)
+        return grown, jnp.minimum(length * factor, largest * (1 + jnp.linalg.norm(found[:-1])))
+
+    def going(carry: tuple[Path, Array]) -> Array:
+        return (carry[0].code == RUNNING) & (carry[0].filled < capacity)
+
+    path = Path(points, tangents, jnp.asarray(1), jnp.asarray(RUNNING))
+    return jax.lax.while_loop(going, body, (path, first))[0]
+
+
+def _sign(factors: Array) -> Array:
+    """The product of factors, each scaled by its own size, in a form that does not underflow."""
+    size = jnp.abs(factors)
+    logarithm = jnp.sum(jnp.log(jnp.where(size > 0, size, 1.0)))
+    phase = jnp.prod(jnp.where(size > 0, factors / jnp.where(size > 0, size, 1.0), 0.0)).real
+    return phase * jnp.exp(logarithm / max(factors.size, 1))
+
+
+def tests(problem: Problem, point: Array, tangent: Array) -> Float[Array, " t"]:
+    r"""Functions that change sign at a fold, a branch point, a Hopf or Neimark–Sacker point, and a flip (of maps only).
+
+    In turn the parameter's part of the tangent, the determinant of the slope bordered by the tangent, the product of all
+    :math:`\lambda_i + \lambda_j` (of maps :math:`\mu_i\mu_j - 1`), i < j, and that of all :math:`\mu_i + 1`.
+    """
+    system, _ = at(problem, point)
+    slope = _slope(problem, point)
+    n, discrete = slope.shape[0], isinstance(system, AbstractMap)
+    matrix = without(slope[:, :n] + (jnp.eye(n, dtype=slope.dtype) if discrete else 0.0), problem.aside)
+    values = eigenvalues(matrix)
+    sign, logarithm = jnp.linalg.slogdet(jnp.concatenate([slope, tangent[None]]))
+    i, j = jnp.triu_indices(n, 1)
+    if discrete:
+        pairs, reverse = values[i] * values[j] - 1, [_sign(values + 1)]
+    else:
+        scale = jnp.max(jnp.abs(values)) + jnp.finfo(slope.dtype).tiny
+        pairs, reverse = (values[i] + values[j]) / scale, []
+    return jnp.stack([tangent[-1], sign * jnp.exp(logarithm / (n + 1)), _sign(pairs), *reverse])
+
+
+@eqx.filter_jit
+def all_tests(problem: Problem, points: Array, tangents: Array) -> Float[Array, "m t"]:
+    """`tests` at every point of a path."""
+    return jax.vmap(lambda point, tangent: tests(problem, point, tangent))(points, tangents)
+
+
+@eqx.filter_jit
+def locate(
+    problem: Problem, ends: Float[Array, "s 2 k"], tangents: Float[Array, "s 2 k"], which: Int[Array, " s"]
+) -> Float[Array, "s k"]:
+    """The points between neighbours at which a test function changes sign, by bisection to rounding."""
+
+    def one(pair: Array, along: Array, index: Array) -> Array:
+        (a, b), (before, after) = pair, along
+        length = before @ (b - a)
+
+        def point(s: Array) -> tuple[Array, Array]:
+            # Hermite's cubic, shifted on the plane at s, is where Newton's method starts.
+            h, k = s / length, length / (before @ after)
+            cubic = a + (b - a) * h**2 * (3 - 2 * h) + h * (1 - h) * (length * before * (1 - h) - k * after * h)
+            found = _corrected(problem, cubic + before * (s - before @ (cubic - a)), before)[0]
+            return found, _along(problem, found, before)
+
+        def value(s: Array) -> Array:
+            return tests(problem, *point(s))[index]
+
+        low = value(jnp.zeros_like(length))
+
+        def halve(_: Int[Array, ""], bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+            left, right = bounds
+            middle = (left + right) / 2
+            same = jnp.sign(value(middle)) == jnp.sign(low)
+            return jnp.where(same, middle, left), jnp.where(same, right, middle)
+
+        left, right = jax.lax.fori_loop(0, 54, halve, (jnp.zeros_like(length), length))
+        return point((left + right) / 2)[0]
+
+    return jax.vmap(one)(ends, tangents, which)
