@@ -381,6 +381,15 @@ def test_the_return_map_and_its_derivatives_are_exact():
     np.testing.assert_allclose(slope @ landau(x), 0.0, atol=1e-12)
 
 
+def test_plain_numbers_are_states_too():
+    # Called directly, without the door of a verb: the circles are turned by a radian, and left for the next upward passage.
+    game = gd.games.dirac(gd.objectives.wasserstein)
+    turned = gd.TimeMap(game, 1)(P(1, 0.5))
+    np.testing.assert_allclose(turned.generator, np.cos(1.0) + 0.5 * np.sin(1.0), atol=1e-10)
+    crossed = gd.PoincareMap(game, gd.Section(lambda x: x.discriminator))(P(1.0, 0.5))
+    np.testing.assert_allclose([crossed.generator, crossed.discriminator], [-np.sqrt(1.25), 0], atol=1e-10)
+
+
 def test_the_return_map_in_a_parameter_and_backwards():
     def image(growth, x):
         return gd.PoincareMap(text.StuartLandau(growth, 2.0, 0.5), gd.Section(first, -1))(x)[1]
