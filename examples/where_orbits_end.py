@@ -36,8 +36,8 @@ def alternating(gamma, h):
 
 
 # %%
-# The quartic penalty gives the Wasserstein game's flow a limit cycle. With the weight clipped so tightly that the cycle does not
-# fit, the orbit slides along the bound.
+# The quartic penalty gives the Wasserstein game's flow a limit cycle. With the weight clipped so tightly that the cycle does
+# not fit, the orbit slides along the bound.
 
 
 def weight(x):

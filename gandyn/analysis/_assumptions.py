@@ -85,7 +85,8 @@ class Assumption(eqx.Module):
 
     def __str__(self) -> str:
         further = ", ".join(f"{name} {float(number):.4g}" for name, number in self.numbers.items())
-        number = "" if np.isnan(self.value) else f"{float(self.value):.5g} ± {float(self.error):.0e}"
+        error = f"{float(self.error):.0e}" if self.error else "0"
+        number = "" if np.isnan(self.value) else f"{float(self.value):.5g} ± {error}"
         shown = f"{number} ({further})" if further and number else number or further
         because = f": {self.reason}" if self.reason else ""
         return f"{self.key:<19}{self.asks:<51}{shown:<74} {self.verdict}{because}"
