@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
-from scipy.optimize import minimize_scalar
+from scipy.optimize import root_scalar
 
 import gandyn as gd
 
@@ -207,7 +207,8 @@ def _threshold_computed(sigma: float, beta: float) -> dict[str, Any]:
 def _plot_threshold(ax: Any) -> None:
     sigmas = np.linspace(1.05, 6.0, 34)
     ax.plot(sigmas, [float(largest(sigma, 1.0).proximal) for sigma in sigmas], ".", label="computed")
-    ax.plot(sigmas, sigmas / (4 * (sigmas - 1)), lw=1.0, label=r"$\sigma/(4\beta(\sigma-1))$")
+    fine = np.linspace(1.05, 6.0, 400)
+    ax.plot(fine, fine / (4 * (fine - 1)), lw=1.0, label=r"$\sigma/(4\beta(\sigma-1))$")
     ax.axhline(0.25, ls="--", color="C2", label=r"$1/(4\beta)$, for all $\sigma$")
     ax.axhline(1.0, ls=":", color="C3", label=r"$1/\beta$, as printed")
     ax.set(xlabel=r"$\sigma$", ylabel=r"largest $\lambda\beta$", ylim=(0, 3), title="Where the equilibrium is proximal")
@@ -232,14 +233,17 @@ FO04 = Claim(
 
 
 def corner(sigma: float, beta: float, lam: float) -> float:
-    """The proximal value at a = b = 1: its inner maximum over the slope by hand, over the curvature by SciPy."""
+    """The proximal value at a = b = 1: its inner maximum over the slope by hand, over s = beta - p by SciPy."""
 
     def payoff(s: float) -> float:
         price = 4 * lam * sigma**2 * (s - beta / sigma) ** 2
         return (beta - s) * sigma**2 - beta**2 / s + 2 * beta - 4 * lam * beta**2 / (1 + 4 * lam * s) - price
 
-    found = minimize_scalar(lambda s: -payoff(s), bounds=(1e-6, 4 * beta), method="bounded", options={"xatol": 1e-12})
-    return payoff(float(found.x))
+    def slope(s: float) -> float:
+        bent = (4 * lam * beta / (1 + 4 * lam * s)) ** 2
+        return (beta / s) ** 2 + bent - sigma**2 - 8 * lam * sigma**2 * (s - beta / sigma)
+
+    return payoff(root_scalar(slope, bracket=(1e-6 * beta, 4 * beta), xtol=1e-15).root)
 
 
 def _proximal(sigma: float, beta: float, lam: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.integrate import quad
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.stats import norm
 
 import gandyn as gd
@@ -40,7 +40,8 @@ def _line_computed(sigma: float, a: float, b: float) -> dict[str, Any]:
 
 
 def _folded(mean: float, spread: float) -> float:
-    return spread * np.sqrt(2 / np.pi) * np.exp(-((mean / spread) ** 2) / 2) + mean * (1 - 2 * norm.cdf(-mean / spread))
+    wide = spread * np.sqrt(2 / np.pi) * np.exp(-((mean / spread) ** 2) / 2)
+    return float(wide + mean * (1 - 2 * norm.cdf(-mean / spread)))
 
 
 def _line_gap(sigma: float) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def _largest(game: gd.AbstractGame, x: gd.Players) -> float:
         inner = value[n:, n:] - lam * price[n:, n:]
         return float(np.linalg.eigvalsh(value[:n, :n] - value[:n, n:] @ np.linalg.solve(inner, value[n:, :n]))[0])
 
-    return float(brentq(least, 1e-3, 1e3, xtol=1e-14))
+    return root_scalar(least, bracket=(1e-3, 1e3), xtol=1e-14).root
 
 
 def _plane_computed(first: float, second: float, beta: float) -> dict[str, Any]:

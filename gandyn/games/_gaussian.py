@@ -1,5 +1,7 @@
 """Gaussian data and an affine generator: the games on which Farnia and Ozdaglar (2020) ask for a Nash equilibrium."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Scalar, ScalarLike
 
@@ -125,13 +127,13 @@ def unit_generator(matrix: bool = False) -> AbstractConstraint:
     return Constraints((SpectralBall(1.0, _linear_part), Ball(1.0, _shift)))
 
 
-def _generator(x: Players) -> tuple[Array, Array]:
+def _generator(x: Players) -> Any:
     return x.generator
 
 
-def _linear_part(x: Players) -> Array:
+def _linear_part(x: Players) -> Any:
     return x.generator[0]
 
 
-def _shift(x: Players) -> Array:
+def _shift(x: Players) -> Any:
     return x.generator[1]
