@@ -24,6 +24,7 @@ _SUMMARY = {
     "Stability": ("verdict", "growth", "error", "rate", "rotation"),
     "Threshold": ("value",),
     "Manifold": ("dimension",),
+    "Assumptions": ("verdicts",),
     "Transient": ("peak",),
 }
 
