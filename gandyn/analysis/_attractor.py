@@ -82,7 +82,8 @@ def attractor(system: AbstractSystem, x: PyTree, *, turns: int = 1000, throw: bo
     read off neighbouring orbits: they come closer, or close by themselves. What neither rests nor closes nor runs away is
     regular or chaotic by its Lyapunov exponents and by how fast weighted averages converge along it.
 
-    A drift of less than 1e-8 a turn that neither the linearisation nor the cubic normal form knows of passes for none.
+    A drift of less than 1e-8 a turn that neither the linearisation nor the cubic normal form knows of passes for none. In
+    single precision nothing is known so exactly: what would be a centre there is `undecided`.
     Jacobians are dense, and every coordinate has neighbouring orbits of its own: for up to some hundred coordinates.
 
     Args:
