@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import pytest
 
 import gandyn as gd
 from gandyn import _json, _record
-from gandyn.analysis import _attractor
+from gandyn.analysis import _assumptions, _attractor
 
 
 class Trio(NamedTuple):
@@ -70,7 +71,9 @@ def results():
         "Pursuit": gd.Pursuit(three, jnp.ones((3, 2)), gd.Players(*three[:2]), 0, True, good),
         "Conserved": gd.Conserved(three, three, *three, good),
         "Assumption": row,
-        "Assumptions": gd.Assumptions((row, row), spectrum, 1, True, good),
+        "Assumptions": gd.Assumptions(
+            tuple(dataclasses.replace(row, key=key) for key in _assumptions._TEXTS), spectrum, 1, True, good
+        ),
         "Transient": gd.Transient(three, three, *three, three * 1j, three[None] * 1j, three[None], good, False),
     }
 
