@@ -35,8 +35,9 @@ def linearize(system: AbstractSystem, x: PyTree) -> lx.JacobianLinearOperator:
 
 
 @eqx.filter_jit
-def _matrix(operator: lx.JacobianLinearOperator) -> Float[Array, "n n"]:
-    return operator.as_matrix()
+def _matrix(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:
+    # From the system and not from an operator, which holds a trace of its own: that would compile at every call.
+    return jacobian(system, x)
 
 
 def blocks(system: AbstractSystem, x: PyTree) -> dict[tuple[Any, Any], Float[Array, "m n"]]:
@@ -52,9 +53,8 @@ def blocks(system: AbstractSystem, x: PyTree) -> dict[tuple[Any, Any], Float[Arr
     Returns:
         Matrices by pairs of names, row first.
     """
-    operator = linearize(system, x)
-    matrix = _matrix(operator)
-    state = _tree.state_arrays(x)
+    system, state = prepare(system, x)
+    matrix = _matrix(system, state)
     names = _tree.player_names(state)
     ends = np.cumsum([_tree.size(player) for player in _tree.players(state)])
     spans = dict(zip(names, [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)], strict=True))

@@ -198,3 +198,22 @@ def test_blocks_follow_the_names_of_the_state():
     }
     np.testing.assert_array_equal(found["b", "a"], np.ones((2, 1)))
     np.testing.assert_array_equal(found["a", "b"], -np.ones((1, 2)))
+
+
+TRACES = []
+
+
+class Traced(gd.AbstractGame):
+    weight: jax.Array
+
+    def losses(self, x):
+        TRACES.append(1)
+        return self.weight * x[0] * x[1], -self.weight * x[0] * x[1] + x[1] ** 2
+
+
+def test_blocks_compile_once():
+    x = gd.Players(jnp.asarray(0.3), jnp.asarray(0.2))
+    gd.blocks(Traced(jnp.asarray(1.0)), x)
+    traced = len(TRACES)
+    assert gd.blocks(Traced(jnp.asarray(2.0)), x)["discriminator", "generator"].item() == 2
+    assert len(TRACES) == traced
