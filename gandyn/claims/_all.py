@@ -15,6 +15,7 @@ from . import (
     _no_nash,
     _nonlinear,
     _orbits,
+    _proximal,
     _segment,
     _step_counts,
     _taxonomy,
@@ -39,6 +40,7 @@ _FILES = (
     _cycles,
     _taxonomy,
     _farnia_ozdaglar,
+    _proximal,
     _no_nash,
 )
 

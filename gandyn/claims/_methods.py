@@ -80,7 +80,7 @@ BM10 = Claim(
     r"f = -3x^2 + 4xy - y^2: \quad \lambda^2 + (2\tau - 6)\lambda + 4\tau = 0",
     _scales,
     _scales_computed,
-    tuple({"tau": tau} for tau in (2.9, 3.1, 10.0, 1000.0)),
+    tuple({"tau": tau} for tau in (1.0, 2.9, 3.1, 10.0, 1000.0)),
     lambda rng: {"tau": float(rng.uniform(3.5, 8.0))},
 )
 

@@ -135,12 +135,19 @@ class Proximal(AbstractGame):
         generator, discriminator = self.game.losses(y)
         return generator - price, discriminator + price
 
+    @eqx.filter_jit
+    def _search(self, x: PyTree) -> tuple[Vector, RESULTS]:
+        cost, start, _ = self._inner(x)
+        return _minimum(cost, start, self.solver)
+
+    # Compiled as one function, whose trace is used again wherever a verb evaluates the game.
+    @eqx.filter_jit
     def maximum(self, x: PyTree) -> PyTree:
         r"""The state with the discriminator at :math:`\tilde\psi`, differentiable; NaN there if there is no maximum."""
         cost, start, state = self._inner(x)
 
-        def solve(_: Callable[[Vector], Vector], guess: Vector) -> Vector:
-            end, result = _minimum(cost, guess, self.solver)
+        def solve(*_: Any) -> Vector:
+            end, result = self._search(x)
             return jnp.where(result == RESULTS.successful, end, jnp.nan)
 
         return state(jax.lax.custom_root(jax.grad(cost), start, solve, _solve))
@@ -151,8 +158,7 @@ class Proximal(AbstractGame):
 
     def failure(self, x: PyTree) -> RESULTS:
         """What was found in place of a maximum, unless it is the game that has no value here."""
-        cost, start, _ = self._inner(x)
-        found = RESULTS.where(_tree.finite(self.game(x)), _minimum(cost, start, self.solver)[1], RESULTS.successful)
+        found = RESULTS.where(_tree.finite(self.game(x)), self._search(x)[1], RESULTS.successful)
         return first(found, super().failure(x))
 
     def switches(self, x: PyTree) -> Float[Array, " k"]:
