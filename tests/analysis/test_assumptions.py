@@ -186,6 +186,13 @@ def test_penalties_are_left_out_and_that_is_said():
     assert float(found.stability.growth) == 0
 
 
+def test_the_way_to_the_equilibrium_is_part_of_the_error():
+    """A search ends beside the equilibrium: there the laws differ a little, and the discriminator is not quite zero."""
+    near = gd.assumptions(gd.games.dirac(), gd.Players(1e-10, 1e-10))
+    assert near.verdicts == gd.assumptions(gd.games.dirac(), gd.Players(0.0, 0.0)).verdicts
+    assert 1e-11 < near["nk1_laws"].value < near["nk1_laws"].error < 1e-8
+
+
 def test_no_equilibrium_has_no_verdict():
     game, x = gd.Penalised(gd.games.dirac(), gd.r1, 0.3), gd.Players(0.1, 0.0)
     with pytest.raises(RuntimeError, match=r"without its penalties: The point is not an equilibrium"):
