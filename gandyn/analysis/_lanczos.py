@@ -166,7 +166,7 @@ def least_values(product: Callable[[Array], Array], n: int, lanczos: Lanczos, st
 def _ritz(
     multiply: Callable, n: int, count: int, which: str, lanczos: Lanczos, start: np.ndarray | None, tolerance: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The Ritz pairs that converged."""
+    """The Ritz pairs that converged, or one direction and the form along it."""
     start = np.random.default_rng(lanczos.seed).normal(size=n) if start is None else start
     kind: Any = LinearOperator
     settings: dict[str, Any] = {"v0": start, "ncv": lanczos.basis, "maxiter": lanczos.restarts}
@@ -177,6 +177,10 @@ def _ritz(
         found = error.eigenvalues, error.eigenvectors
     except ArpackError:
         found = np.zeros(0), np.zeros((n, 0))
+    if not found[1].size:
+        # A start that is an eigenvector, as of a multiple of the identity; or else a direction that may refute.
+        v = start / np.linalg.norm(start)
+        found = np.array([v @ multiply(v)]), v[:, None]
     return found
 
 
@@ -193,14 +197,15 @@ class Judged(NamedTuple):
         return int(self.condition.code)
 
 
-def _judged(found: Extreme, extra: float, fine: float, n: int) -> Judged:
+def _judged(found: Extreme, extra: float, fine: float, n: int, tolerance: float) -> Judged:
     if not found.values.size:
         nothing = Condition(jnp.zeros((0,)), jnp.asarray(jnp.inf), jnp.asarray(UNDECIDED))
         return Judged(nothing, found.size, None)
     error = float(found.residuals[0]) + (extra + 10 * fine * n**0.5) * found.size
     least = found.values[0]
     # The Rayleigh quotient is no less than the least eigenvalue; above it the residual counts.
-    code = STRICT if least > error else NO if least < -error else UNDECIDED
+    converged = float(found.residuals[0]) <= 10 * max(tolerance, fine) * found.size
+    code = STRICT if least > error and converged else NO if least < -error else UNDECIDED
     values = jnp.asarray(found.values)
     return Judged(Condition(values, jnp.asarray(error), jnp.asarray(code)), found.size, found.vector)
 
@@ -218,7 +223,7 @@ class MatrixFree:
         """A player's own loss, the other staying."""
         n = self.y[player].size
         found = least_values(lambda v: _block(self.products, player, v), n, self.lanczos)
-        return _judged(found, 0.0, self.fine, n)
+        return _judged(found, 0.0, self.fine, n, self.lanczos.tolerance)
 
     def coupling(self) -> float:
         """How strongly the discriminator's gradient depends on the generator, along a random direction."""
@@ -251,12 +256,12 @@ class MatrixFree:
 
         if lam < self.concave_from:
             inner = least_values(lambda v: _priced(self.products, price, v), m, self.lanczos)
-            if _judged(inner, 0.0, self.fine, m).code != STRICT:
-                return _judged(inner._replace(values=inner.values[:0]), 0.0, self.fine, m)
+            if _judged(inner, 0.0, self.fine, m, self.lanczos.tolerance).code != STRICT:
+                return _judged(inner._replace(values=inner.values[:0]), 0.0, self.fine, m, self.lanczos.tolerance)
             # The price only adds to it.
             self.concave_from = lam
         found = least_values(product, n, self.lanczos, start)
-        return _judged(found, worst, self.fine, n)
+        return _judged(found, worst, self.fine, n, self.lanczos.tolerance)
 
 
 class Search(NamedTuple):

@@ -35,7 +35,7 @@ class Condition(eqx.Module):
 
     def __str__(self) -> str:
         if not self.eigenvalues.size:
-            return f"{self.verdict} (no direction left)"
+            return f"{self.verdict} ({'no direction left' if np.isfinite(self.error) else 'nothing known'})"
         return f"{self.verdict} (least {float(self.eigenvalues[0]) + 0.0:.6g}, error {float(self.error):.1g})"
 
 

@@ -360,3 +360,12 @@ def test_lanczos_agrees_with_matrices_on_a_network(networks):
         assert free.proximal_at(lam) == dense.proximal_at(lam)
     with pytest.raises(ValueError, match="were not formed"):
         free.curvature(jnp.ones(1))
+
+
+def test_lanczos_on_multiples_of_the_identity():
+    # Every vector is an eigenvector, on which ARPACK gives up; -3/4 + 4/(1 + 2 lam) = 0 at lam = 13/6.
+    n = 50
+    game = gd.games.quadratic(-0.75 * jnp.eye(n), 2 * jnp.eye(n), jnp.eye(n))
+    found = say(game, gd.Players(jnp.zeros(n), jnp.zeros(n)), spectrum=gd.Lanczos())
+    assert (found.nash.verdict, found.stackelberg.verdict) == ("no", "strict")
+    assert float(found.proximal) == pytest.approx(13 / 6, rel=1e-6)
