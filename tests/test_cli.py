@@ -179,6 +179,14 @@ def test_penalties_fields_and_maps():
     assert (float(setup.guess.generator), float(setup.guess.discriminator)) == (-0.5, 0.25)
 
 
+def test_the_proximal_game_of_a_penalised_one():
+    setup = assembled("dirac", penalty=("r1=0.3", "proximal=0.4,norm=sobolev"))
+    assert isinstance(setup.flow, gd.Proximal)
+    assert float(setup.flow.lam) == 0.4
+    assert setup.flow.norm.func.__name__ == "sobolev"
+    assert [float(leaf) for name in ("r1", "proximal") for leaf in setup.numbers[name].where(setup.system)] == [0.3, 0.4]
+
+
 def test_every_number_has_a_name():
     setup = assembled("dirac", noise=0.5, penalty=("r1=1", "r1=2", "gp=3"), field=("consensus=4,of=game",), step="simgd=0.1")
     named = {name: number for name, number in setup.numbers.items() if not name.startswith(".")}
@@ -449,10 +457,11 @@ MISUSE = {
     "stability quadratic --objective kl": "only a GAN has a formulation",
     "stability dirac --noise -1": "the standard deviation must not be negative; got -1.0",
     "stability quadratic --noise 1": "Quadratic holds none",
-    "stability dirac --penalty r3=1": "There is no penalty 'r3'. There are: r1, r2, gp, weight_decay.",
+    "stability dirac --penalty r3=1": "There is no penalty 'r3'. There are: r1, r2, gp, weight_decay, proximal.",
     "stability dirac --penalty r1": "The penalty r1 needs a number, as in r1=0.3",
     "stability dirac --penalty r1=x": "--penalty r1=x: 'x' is no number",
     "stability dirac --penalty gp=1,form=cubic": "There is no form of a gradient penalty 'cubic'",
+    "stability dirac --penalty proximal=1,norm=taxicab": "There is no norm of a discriminator 'taxicab'",
     "stability dirac --penalty r1=1,centre=1": "There is no setting of the penalty r1, 'centre'",
     "stability dirac --penalty r1=1,player=nobody": "no player 'nobody'; its players are ['generator', 'discriminator']",
     "stability dirac --field consensus=1,of=flow": "There are: game",

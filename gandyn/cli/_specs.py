@@ -11,6 +11,7 @@ from .. import _tree
 from .._evolve import prepare
 from .._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Players
 from ..fields._norm import consensus, jare, nagarajan_kolter
+from ..games._distance import euclidean, sobolev
 from ..games._noise import instance_noise
 from ..games._penalty import (
     Penalised,
@@ -25,11 +26,13 @@ from ..games._penalty import (
     two_sided,
     weight_decay,
 )
+from ..games._proximal import Proximal
 from ._games import as_game, as_number, changed, choose, find, formulated, leaf_at
 from ._maps import MAPS, Spec, as_names, flow_of, lens
 from ._options import Flow, System
 
-PENALTIES = {"r1": r1, "r2": r2, "gp": gradient_penalty, "weight_decay": weight_decay}
+PENALTIES = {"r1": r1, "r2": r2, "gp": gradient_penalty, "weight_decay": weight_decay, "proximal": Proximal}
+NORMS = {"euclidean": euclidean, "sobolev": sobolev}
 FORMS = {"two_sided": two_sided, "one_sided": one_sided, "quartic": quartic}
 POINTS = {"segments": Segments(), "real": on_real, "generated": on_generated}
 FIELDS = {"consensus": consensus, "jare": jare, "nagarajan_kolter": nagarajan_kolter}
@@ -140,6 +143,10 @@ def _weight(system: Any) -> Any:
     return system.weight
 
 
+def _price(system: Any) -> Any:
+    return system.lam
+
+
 def _step(system: Any) -> Any:
     return system.step_size()
 
@@ -167,8 +174,12 @@ def _with(numbers: dict[str, Number], name: str, number: Number) -> dict[str, Nu
 
 
 def _penalised(flow: Any, numbers: dict[str, Number], spec: str) -> tuple[AbstractGame, dict[str, Number]]:
-    keys = {"gp": ("centre", "form", "points", "player")}
+    keys = {"gp": ("centre", "form", "points", "player"), "proximal": ("norm",)}
     name, weight, words = _parse(spec, PENALTIES, "penalty", lambda name: keys.get(name, ("player",)))
+    if name == "proximal":
+        norm = NORMS[choose(words.get("norm", "euclidean"), NORMS, "norm of a discriminator")]
+        inside = {key: number.inside(_game) for key, number in numbers.items()}
+        return Proximal(flow, as_number(weight, f"--penalty {spec}"), norm), _with(inside, name, Number((_price,)))
     penalty, player = PENALTIES[name], as_names(words.get("player", "discriminator"))
     if name == "gp":
         penalty = gradient_penalty(
