@@ -67,7 +67,7 @@ _OF_LAWS = {
     "mgn3_generator": "generator",
 }
 _OF_PAYOFFS = {f"{paper}2_{name}": name for paper in ("np", "mgn") for name in ("curvature", "slope")}
-_CONCLUSIONS = ("nk2", "nk3", "nk_form", "nk_bound", "np_p", "np_q")  # nk2 and nk3 are contained in their relaxed versions.
+_CONCLUSIONS = ("nk2", "nk3", "nk_bound", "np_p", "np_q")  # nk2 and nk3 are contained in their relaxed versions.
 
 
 class Assumption(eqx.Module):
@@ -177,10 +177,11 @@ def assumptions(game: AbstractGame, x: PyTree, *, throw: bool = True) -> Assumpt
     r"""Whether the assumptions of the theorems on the local convergence of GANs hold at an equilibrium.
 
     Nagarajan and Kolter (2017): Assumptions 1 to 3, with a relaxed version of 2 and 3 that lets the two Hessians be singular
-    along equilibria, the form of the Jacobian, and the lemma's bound on its eigenvalues beside the true abscissa, both across
-    the equilibria. Nie and Patel (2019): Assumptions 1 and 2, P and Q of their Lemma 3 in :math:`\begin{pmatrix} 0 & -P \\
-    P^\top & Q \end{pmatrix}`. Mescheder, Geiger and Nowozin (2018), Theorem 4.1 on gradient penalties: Assumptions I to III,
-    where III asks both players for transversality.
+    along equilibria; the form of the Jacobian, which the proof derives from their objective and which is asked of any other;
+    and the lemma's bound on the eigenvalues beside the true abscissa, both across the equilibria. Nie and Patel (2019):
+    Assumptions 1 and 2, and P and Q of the Jacobian :math:`\begin{pmatrix} 0 & -P \\ P^\top & Q \end{pmatrix}` of Lemma 3.
+    Mescheder, Geiger and Nowozin (2018), Theorem 4.1 on gradient penalties: Assumptions I to III, where III asks both players
+    for transversality.
 
     Hessians are automatic derivatives and dense. :math:`p_G = p_{\rm data}` is decided by a Gaussian kernel's discrepancy
     (its width the median distance of points, its spectrum sampled at 128 frequencies), D = 0 at the points, and near them
