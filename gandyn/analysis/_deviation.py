@@ -3,10 +3,8 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix as optx
 from jaxtyping import Array, Float, PyTree, Scalar
 
 from .. import _tree
@@ -15,9 +13,8 @@ from .._evolve import prepare
 from .._results import RESULTS, check, first, message
 from .._system import AbstractGame
 from ..games._measure import companion
+from ._cells import Cells, Search, polish, refine
 
-_BATCH, _FIRST = 64, 512
-_MARGIN = 1.5
 _NUMBERS = ("gain", "bound", "error", "tolerance", "resolution", "undefined")
 
 
@@ -58,138 +55,6 @@ class Deviation(eqx.Module):
         lines += [f"move        {_tree.numbers(self.move)}"]
         lines += [f"resolution  {self.resolution:.1e} of the box, {int(self.stats['cells'])} cells"]
         return "\n".join(lines)
-
-
-class _Search(eqx.Module):
-    """A player's loss as a function of its own coordinates, on a convex set within a box."""
-
-    game: AbstractGame
-    x: PyTree
-    constraint: AbstractConstraint | None
-    low: Float[Array, " d"]
-    high: Float[Array, " d"]
-    player: int = eqx.field(static=True)
-
-    def state(self, u: Float[Array, " d"]) -> PyTree:
-        """The state after the move, on the set."""
-        moved = self._moved(jnp.clip(u, self.low, self.high))
-        return moved if self.constraint is None else self._moved(self._own(self.constraint.project(moved)))
-
-    def _own(self, x: PyTree) -> Float[Array, " d"]:
-        return _tree.ravel(_tree.players(x)[self.player])[0]
-
-    def _moved(self, u: Float[Array, " d"]) -> PyTree:
-        parts = _tree.players(self.x)
-        own = _tree.ravel(parts[self.player])[1](u)
-        return _tree.with_players(self.x, [own if i == self.player else part for i, part in enumerate(parts)])
-
-    def point(self, u: Float[Array, " d"]) -> Float[Array, " d"]:
-        """The player's coordinates there."""
-        return self._own(self.state(u))
-
-    def loss(self, u: Float[Array, " d"]) -> Scalar:
-        """The player's loss at a point of the set."""
-        return self.game.losses(self._moved(u))[self.player]
-
-
-@eqx.filter_jit
-def _evaluate(search: _Search, centres: Float[Array, "n d"]) -> tuple[Array, Array, Array, Array]:
-    """At the nearest point of the set to each centre: the point, the loss, its gradient, and how far it curves downwards."""
-
-    def one(centre: Array) -> tuple[Array, Array, Array, Array]:
-        u = search.point(centre)
-        loss, slope = jax.value_and_grad(search.loss)(u)
-        lowest = jnp.linalg.eigvalsh(jax.hessian(search.loss)(u))[0]
-        return u, loss, slope, jnp.maximum(-lowest, 0.0)
-
-    return jax.vmap(one)(centres)
-
-
-@eqx.filter_jit
-def _polish(search: _Search, u: Float[Array, " d"], steps: int) -> tuple[Array, Array]:
-    """A local minimum on the set, from a point of it, and the loss there."""
-    tolerance = 10 * _tree.eps(u)
-    solver = optx.BFGS(rtol=tolerance, atol=tolerance)
-
-    def loss(v: Array, _: None) -> Array:
-        return search.loss(search.point(v))
-
-    found = search.point(optx.minimise(loss, solver, u, max_steps=steps, throw=False).value)
-    return found, search.loss(found)
-
-
-class _Cells:
-    """Cells that cover the box, with what is known at the nearest point of the set to each centre."""
-
-    def __init__(self, search: _Search):
-        self.search = search
-        d = search.low.size
-        count = max(2, int(_FIRST ** (1 / d)))
-        low, high = np.asarray(search.low), np.asarray(search.high)
-        axes = [np.linspace(a, b, 2 * count + 1)[1::2] for a, b in zip(low, high, strict=True)]
-        self.centres = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
-        self.halves = np.broadcast_to((high - low) / (2 * count), self.centres.shape).copy()
-        self.points, self.losses, self.slopes, curved = self._at(self.centres)
-        self.curvature, self.evaluated = self._largest(curved), len(self.centres)
-
-    @staticmethod
-    def _largest(curved: np.ndarray) -> float:
-        return float(np.max(curved, initial=0.0, where=np.isfinite(curved)))
-
-    def _at(self, centres: np.ndarray) -> tuple[np.ndarray, ...]:
-        batches = -(-len(centres) // _BATCH)
-        padded = np.concatenate([centres, np.broadcast_to(centres[:1], (batches * _BATCH - len(centres), centres.shape[1]))])
-        values = [_evaluate(self.search, jnp.asarray(batch)) for batch in padded.reshape(batches, _BATCH, -1)]
-        return tuple(np.concatenate([np.asarray(v) for v in parts])[: len(centres)] for parts in zip(*values, strict=True))
-
-    @property
-    def defined(self) -> np.ndarray:
-        """Where the loss has a finite value with derivatives."""
-        return np.isfinite(self.losses) & np.all(np.isfinite(self.slopes), axis=1)
-
-    @property
-    def outside(self) -> np.ndarray:
-        """Cells that the set does not reach."""
-        return np.linalg.norm(self.centres - self.points, axis=1) > np.linalg.norm(self.halves, axis=1) * (1 + 1e-9)
-
-    def bounds(self) -> np.ndarray:
-        """What the loss does not fall below in each cell; infinite where it has no value or the set does not reach."""
-        linear = np.sum(self.slopes * (self.centres - self.points) - np.abs(self.slopes) * self.halves, axis=1)
-        lowest = self.losses + linear - _MARGIN * self.curvature / 2 * np.sum(self.halves**2, axis=1)
-        return np.where(self.defined & ~self.outside, lowest, np.inf)
-
-    def split(self, chosen: np.ndarray) -> None:
-        """Halve cells across the coordinate along which the loss may fall most."""
-        fall = np.abs(self.slopes) * self.halves + _MARGIN * self.curvature / 2 * self.halves**2
-        across = np.argmax(np.where(np.isfinite(fall), fall, 0.0)[chosen], axis=1)
-        step = np.zeros((len(chosen), self.centres.shape[1]))
-        step[np.arange(len(chosen)), across] = self.halves[chosen, across] / 2
-        centres = np.concatenate([self.centres[chosen] - step, self.centres[chosen] + step])
-        halves = np.tile(self.halves[chosen] - step, (2, 1))
-        points, losses, slopes, curved = self._at(centres)
-        keep = np.ones(len(self.centres), bool)
-        keep[chosen] = False
-        news = {"centres": centres, "halves": halves, "points": points, "losses": losses, "slopes": slopes}
-        for name, new in news.items():
-            setattr(self, name, np.concatenate([getattr(self, name)[keep], new]))
-        self.curvature, self.evaluated = max(self.curvature, self._largest(curved)), self.evaluated + len(centres)
-
-    def undefined(self) -> float:
-        """The share of the box in cells at whose centre the loss has no value."""
-        volume = np.prod(self.halves / np.max(self.halves), axis=1)
-        return float(np.sum(volume[~self.defined & ~self.outside]) / np.sum(volume))
-
-
-def _refine(cells: _Cells, best: float, enough: float, limit: int) -> None:
-    """Split the cells with the lowest bounds until those are within `enough` of the best loss, or the cells are too many."""
-    while cells.evaluated < limit:
-        bounds = cells.bounds()
-        best = min(best, float(np.min(cells.losses, initial=np.inf, where=cells.defined)))
-        order = np.argsort(bounds)[: _BATCH // 2]
-        chosen = order[bounds[order] < best - enough]
-        if not chosen.size:
-            return
-        cells.split(chosen)
 
 
 def _corner(value: PyTree, part: PyTree) -> Float[Array, " d"]:
@@ -241,7 +106,7 @@ def best_response(
         x: The state.
         player: The name of who moves, such as `"generator"`.
         box: The lowest and the highest values of that player's part, each a tree like it, or one number for all coordinates.
-        constraint: A convex set of states to keep to, besides the box; one that holds all states of it that are allowed.
+        constraint: A convex set of states to keep to, besides the box.
         tolerance: The gain that counts, in the unit of the loss.
         cells: How many cells to look at, at most about so many.
         throw: Raise if the player has no finite loss at the state.
@@ -265,7 +130,7 @@ def best_response(
     low, high = (_corner(corner, part) for corner in box)
     if not bool(jnp.all(low < high)):
         raise ValueError(f"best_response: the lower corner {low} of the box must lie below the upper corner {high}.")
-    search = _Search(game, x, _tree.system_arrays(constraint), low, high, index)
+    search = Search(game, x, _tree.system_arrays(constraint), low, high, index)
     now = _loss(game, x, index)
     if not np.isfinite(now):
         nothing, result = jnp.asarray(jnp.nan), first(game.failure(x), RESULTS.nonfinite)
@@ -274,13 +139,13 @@ def best_response(
     return _search(search, now, tolerance, cells)
 
 
-def _search(search: _Search, now: float, tolerance: float, limit: int) -> Deviation:
-    known = _Cells(search)
-    _refine(known, now, tolerance / 2, limit)
-    losses = np.where(known.defined, known.losses, np.inf)
+def _search(search: Search, now: float, tolerance: float, limit: int) -> Deviation:
+    known = Cells(search)
+    refine(known, now, tolerance / 2, limit)
+    losses = np.where(known.defined & np.asarray(search.inside(jnp.asarray(known.points))), known.losses, np.inf)
     start = int(np.argmin(losses))
     u, loss = jnp.asarray(known.points[start]), float(losses[start])
-    polished, lower = _polish(search, u, 256) if np.isfinite(loss) else (u, np.inf)
+    polished, lower = polish(search, u) if np.isfinite(loss) else (u, np.inf)
     u, loss = (polished, float(lower)) if float(lower) <= loss else (u, loss)
     kept = _tree.ravel(_tree.players(search.x)[search.player])[0]
     u, loss = (u, loss) if loss < now else (kept, now)

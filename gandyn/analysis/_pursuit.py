@@ -72,6 +72,9 @@ def _steps(game: AbstractGame, step: AbstractMap, x: PyTree, times: int, every: 
         orbit = iterate(step, state, every, every=every, throw=False)
         state, result = orbit.final, first(result, orbit.result)
         losses.append(_here(game, step.point(state)))
+        if _tree.concrete(result) and result != RESULTS.successful:
+            losses += [jnp.full_like(losses[0], jnp.nan)] * (times + 1 - len(losses))
+            break
     return jnp.stack(losses), step.point(state), result
 
 

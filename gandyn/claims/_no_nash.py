@@ -93,7 +93,7 @@ def _payoff(sigma: float, generator: tuple[float, float], form: tuple[float, flo
 
     def integrand(z: float) -> float:
         u = a * z + b
-        return norm.pdf(z) * _log_sigmoid(-(form[0] * u**2 + form[1] * u + form[2]))
+        return float(norm.pdf(z)) * _log_sigmoid(-(form[0] * u**2 + form[1] * u + form[2]))
 
     return quad(integrand, -12, 12, epsabs=1e-13, epsrel=1e-13, limit=400)[0]
 
