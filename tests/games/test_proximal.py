@@ -271,3 +271,9 @@ def test_training_as_a_map():
     np.testing.assert_allclose(np.array(after), [moved, 0.2 + h * 1.5 * moved], rtol=1e-14)
     adam = gd.Optax(flow, optax.sgd, learning_rate=h)
     np.testing.assert_allclose(np.array(field(adam, adam.init(x)).point), np.array(x) + h * v, rtol=1e-14)
+
+
+def test_the_critical_step_of_training():
+    # A complex pair with trace -s c^2 and determinant 2 lam s c^2: the ratio 1 / (2 lam), whatever the inner steps.
+    found = gd.critical_step(gd.SimGD(training(4), 0.1), ORIGIN)
+    np.testing.assert_allclose(found.values, [1 / 1.6], rtol=1e-13)
