@@ -142,7 +142,7 @@ def _descent(flow: gd.AbstractFlow) -> gd.AbstractMap:
 def _deviation_computed(sigma: float, beta: float) -> dict[str, Any]:
     game, x = transport(sigma, beta), stackelberg(sigma, beta)
     found = largest(sigma, beta)
-    response = gd.best_response(game, x, "generator", (-1.0, 1.0), constraint=UNIT)
+    response = gd.best_response(game, x, "generator", (-1.0, 1.0))
     aside = gd.Players((x.generator[0], jnp.asarray(0.05)), x.discriminator)
     alone = gd.keep_optimising(game, aside, 100, method=_descent, constraint=UNIT, points=2)
     return {
