@@ -77,8 +77,11 @@ def _answered(local: Local, found: Derivatives, blocks: Blocks, sure: bool) -> t
     return condition(s.form, s.error, code), more.still
 
 
-def _largest(blocks: Blocks, nash: Notion, stackelberg: Notion) -> Limit:
-    """The largest price at which the point is a proximal equilibrium."""
+def _largest(blocks: Blocks, nash: Notion, stackelberg: Notion, still: bool) -> Limit:
+    """The largest price at which the point is a proximal equilibrium.
+
+    Directions along which the loss is constant and the discriminator stays are so at every price, and are set aside.
+    """
     nothing = (np.nan, np.nan)
     codes = int(nash.discriminator.code), int(stackelberg.generator.code)
     if NO in codes:
@@ -88,6 +91,8 @@ def _largest(blocks: Blocks, nash: Notion, stackelberg: Notion) -> Limit:
     holds = int(nash.generator.code) in (STRICT, WEAK)
     if holds and blocks.zero_sum:
         return Limit(np.inf, 0.0, RESULTS.successful)
+    if still:
+        blocks = blocks.across(_flat(blocks))
     found, other = limit(blocks.held()), limit(blocks.free()) if len(blocks.cone_b) else None
     if other is not None and not abs(found.value - other.value) <= 1e-9 * abs(found.value):
         return Limit(*nothing, RESULTS.undecided)
@@ -97,6 +102,13 @@ def _largest(blocks: Blocks, nash: Notion, stackelberg: Notion) -> Limit:
         always = holds or (blocks.zero_sum and _saved(blocks))
         return Limit(np.inf, 0.0, RESULTS.successful) if always else Limit(*nothing, RESULTS.undecided)
     return found
+
+
+def _flat(blocks: Blocks) -> np.ndarray:
+    """The null space of the generator's curvature where the discriminator answers freely."""
+    s = schur(blocks, 0.0)
+    values, vectors = np.linalg.eigh(s.form)
+    return s.span @ vectors[:, np.abs(values) <= s.error]
 
 
 def _saved(blocks: Blocks) -> bool:
@@ -125,7 +137,7 @@ def _dense(local: Local, points: Stationarity, norm: Callable) -> Notions:
     discriminator = _alone(local, found, blocks.b, blocks.cone_b, sures[1], 1)
     outer, still = _answered(local, found, blocks, sures[0])
     nash, stackelberg = Notion(generator, discriminator), Notion(outer, discriminator)
-    largest = _largest(blocks, nash, stackelberg)
+    largest = _largest(blocks, nash, stackelberg, still)
     value, error, residual = (jnp.asarray(float(v)) for v in (largest.value, largest.error, points.residual))
     success = RESULTS.successful
     return Notions(nash, stackelberg, value, error, largest.result, residual, success, blocks, jnp.asarray(bool(still)))

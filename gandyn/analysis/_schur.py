@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Scalar
 from .._results import RESULTS
 from ._cone import least, null_space
 
-_GRID = np.arange(-12, 12.25, 0.25)
+_GRID, _NEAR = np.arange(-12, 12.25, 0.25), -8
 
 
 class Blocks(eqx.Module):
@@ -47,6 +47,12 @@ class Blocks(eqx.Module):
         b, f, metric = inner
         parts = (b, self.c @ basis, basis.T @ self.e, f, basis.T @ self.push, metric, self.cone_b[:0] @ basis)
         return eqx.tree_at(lambda s: (s.b, s.c, s.e, s.f, s.push, s.metric, s.cone_b), self, parts)
+
+    def across(self, flat: np.ndarray) -> "Blocks":
+        """The same without some directions of the generator, orthonormal columns."""
+        basis = jnp.asarray(null_space(flat.T, 1e-10))
+        parts = (basis.T @ self.a @ basis, basis.T @ self.c, self.e @ basis, self.cone_a @ basis)
+        return eqx.tree_at(lambda s: (s.a, s.c, s.e, s.cone_a), self, parts)
 
     def free(self) -> "Blocks":
         """The same without the constraints that touch the discriminator and do not push."""
@@ -149,7 +155,8 @@ def limit(blocks: Blocks) -> Limit:
         return Limit(np.nan, np.nan, RESULTS.undecided)
     before = next((i for i in range(first - 1, -1, -1) if sign(i) > 0), None)
     if before is None:
-        return Limit(0.0, float(lams[first]), RESULTS.undecided)
+        # Nothing holds clearly: none at all if the first refutation lies at once beside zero.
+        return Limit(0.0 if _GRID[first] <= _NEAR else np.nan, float(lams[first]), RESULTS.undecided)
     ends = np.log(lams[[before, first]])
     root: Any = scipy.optimize.brentq(lambda t: curvature(blocks, np.exp(t))[0], *ends, xtol=1e-15)
     slope = abs(curvature(blocks, np.exp(root + 1e-5))[0] - curvature(blocks, np.exp(root - 1e-5))[0]) / 2e-5

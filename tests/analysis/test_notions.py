@@ -140,6 +140,22 @@ def test_singular_forms_are_decided_by_what_lies_beyond(name):
         assert found.proximal_result == gd.RESULTS.undecided
 
 
+class Turned(gd.AbstractGame):
+    """V = -x^2/2 + 3xp - p^2/2 + (r - 1)^2 / 8 of the radius r of two further numbers, which may turn about zero."""
+
+    def losses(self, x):
+        (u, a, b), p = x
+        value = -(u**2) / 2 + 3 * u * p - p**2 / 2 + (jnp.sqrt(a**2 + b**2) - 1) ** 2 / 8
+        return value, -value
+
+
+def test_a_flat_direction_leaves_the_threshold_of_the_others():
+    found = say(Turned(), gd.Players((0.0, 0.6, 0.8), 0.0))
+    assert (found.nash.verdict, found.stackelberg.verdict) == ("no", "weak")
+    assert float(found.proximal) == pytest.approx(4, rel=1e-12)
+    assert [found.proximal_at(lam) for lam in (3.9, 4.1)] == ["weak", "no"]
+
+
 class Overparametrised(gd.AbstractGame):
     """V = p (ab - 1) - p^2 / 2, whose equilibria are ab = 1, p = 0; the discriminator has an idle number."""
 
