@@ -10,10 +10,10 @@ from ._schur import Blocks, Schur, curvature, schur
 from ._second_order import FAILED, NO, STRICT, UNDECIDED, VERDICTS, WEAK, Condition, both, judge
 
 
-def within(blocks: Blocks, lam: float, sure: bool = True) -> tuple[Schur, int]:
+def within(blocks: Blocks, lam: float) -> tuple[Schur, int]:
     """The generator's condition where the discriminator answers within a cone: between those with less and more freedom."""
     less, more = schur(blocks.held(), lam), schur(blocks.free(), lam)
-    codes = [judge(s.form, s.error, np.asarray(blocks.cone_a) @ s.span, sure) for s in (less, more)]
+    codes = [judge(s.form, s.error, np.asarray(blocks.cone_a) @ s.span, bool(blocks.sure)) for s in (less, more)]
     pulled = max(less.slope, more.slope, float(np.linalg.norm(blocks.push))) > blocks.slack
     plain = less.concave and not pulled and blocks.zero_sum and not less.null.shape[1]
     if plain and codes[0] == STRICT:
@@ -94,7 +94,7 @@ class Notions(eqx.Module):
             return within(blocks, lam)[1]
         if found.slope > blocks.slack or float(np.linalg.norm(blocks.push)) > blocks.slack:
             return NO if found.slope > blocks.slack and not len(blocks.cone_a) else UNDECIDED
-        code = judge(found.form, found.error, np.asarray(blocks.cone_a) @ found.span)
+        code = judge(found.form, found.error, np.asarray(blocks.cone_a) @ found.span, bool(blocks.sure))
         if code is not None:
             return code
         if blocks.zero_sum and int(self.nash.generator.code) in (STRICT, WEAK):

@@ -39,7 +39,8 @@ def _blocks(found: Derivatives, points: Stationarity, slack: Array) -> Blocks:
     one, two = found.hessians
     a, b, c, e, f = map(jnp.asarray, (one[:k, :k], two[k:, k:], one[:k, k:], -two[k:, :k], one[k:, k:]))
     push, cones = jnp.asarray(found.gradients[0, k:]), [jnp.asarray(bound.cone) for bound in points.bounds]
-    levels = (found.level, found.metric_level, slack, found.zero_sum)
+    sure = jnp.asarray(all(bound.sure for bound in points.bounds))
+    levels = (found.level, found.metric_level, slack, found.zero_sum, sure)
     return Blocks(a, b, c, e, f, push, found.metric, cones[0], cones[1], *levels)
 
 
@@ -52,13 +53,13 @@ def _alone(local: Local, found: Derivatives, form: Array, cone: Array, sure: boo
     return condition(matrix, error, code)
 
 
-def _answered(local: Local, found: Derivatives, blocks: Blocks, sure: bool) -> tuple[Condition, bool]:
+def _answered(local: Local, found: Derivatives, blocks: Blocks) -> tuple[Condition, bool]:
     """Whether the generator's loss is least where it is, the discriminator giving its best answer; and whether that moves."""
     if len(blocks.cone_b):
-        s, code = within(blocks, 0.0, sure)
+        s, code = within(blocks, 0.0)
         return condition(s.form, s.error, code), False
     s = schur(blocks, 0.0)
-    code = judge(s.form, s.error, np.asarray(blocks.cone_a) @ s.span, sure)
+    code = judge(s.form, s.error, np.asarray(blocks.cone_a) @ s.span, bool(blocks.sure))
     more = Beyond(UNDECIDED if code is None else code)
     if s.slope > blocks.slack or float(np.linalg.norm(blocks.push)) > blocks.slack or not s.concave:
         refuted = s.slope > blocks.slack and s.concave and not s.null.shape[1] and not len(blocks.cone_a)
@@ -86,7 +87,7 @@ def _largest(blocks: Blocks, nash: Notion, stackelberg: Notion, still: bool) -> 
     codes = int(nash.discriminator.code), int(stackelberg.generator.code)
     if NO in codes:
         return Limit(*nothing, RESULTS.not_stackelberg)
-    if codes[0] == UNDECIDED or float(np.linalg.norm(blocks.push)) > blocks.slack:
+    if codes[0] == UNDECIDED or not blocks.sure or float(np.linalg.norm(blocks.push)) > blocks.slack:
         return Limit(*nothing, RESULTS.undecided)
     holds = int(nash.generator.code) in (STRICT, WEAK)
     if holds and blocks.zero_sum:
@@ -135,7 +136,7 @@ def _dense(local: Local, points: Stationarity, norm: Callable) -> Notions:
     sures = [bound.sure for bound in points.bounds]
     generator = _alone(local, found, blocks.a, blocks.cone_a, sures[0], 0)
     discriminator = _alone(local, found, blocks.b, blocks.cone_b, sures[1], 1)
-    outer, still = _answered(local, found, blocks, sures[0])
+    outer, still = _answered(local, found, blocks)
     nash, stackelberg = Notion(generator, discriminator), Notion(outer, discriminator)
     largest = _largest(blocks, nash, stackelberg, still)
     value, error, residual = (jnp.asarray(float(v)) for v in (largest.value, largest.error, points.residual))

@@ -23,7 +23,8 @@ class Blocks(eqx.Module):
     :math:`\partial^2_{\theta\psi}\ell_1` and :math:`\partial^2_{\psi\psi}\ell_1`, `e` is :math:`-\partial^2_{\psi\theta}\ell_2`
     (the transpose of `c` in a zero-sum game), `push` is :math:`\partial_\psi\ell_1` and `metric` half the norm's Hessian.
     `level` and `metric_level` bound their errors in norm; `zero_sum` says whether the losses add up to a constant. Where
-    constraints hold without a force, `cone_a` and `cone_b` have a row for each: the player may move where it is not negative.
+    constraints hold without a force, `cone_a` and `cone_b` have a row for each: the player may move where it is not negative;
+    `sure` is false where a force is neither zero nor not, or not unique, so that nothing is refuted.
     """
 
     a: Float[Array, "n n"]
@@ -39,6 +40,7 @@ class Blocks(eqx.Module):
     metric_level: Scalar
     slack: Scalar
     zero_sum: Bool[Array, ""]
+    sure: Bool[Array, ""]
 
     def held(self) -> "Blocks":
         """The same with the discriminator kept on every constraint that touches it."""

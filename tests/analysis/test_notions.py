@@ -265,6 +265,14 @@ def test_a_cone_of_constraints_without_force(cross, slope, verdict):
     assert found.nash.generator.verdict == verdict
 
 
+def test_a_discriminator_between_less_and_more_freedom():
+    # V = a x^2/2 + 3xp - p^2/2 with p >= 0 at the origin, where the bound has no force: the answer is max(3x, 0), so that
+    # the curvature is a to the left and a + 9 to the right.
+    within = gd.Box(0.0, 1.0, lambda x: x.discriminator)
+    verdicts = [say(gd.games.quadratic(a, 3.0, 1.0), constraint=within).stackelberg.verdict for a in (1.0, -1.0, -10.0)]
+    assert verdicts == ["strict", "undecided", "no"]
+
+
 @pytest.fixture(scope="module")
 def w2():
     return gd.games.w2_gaussian(4.0)
