@@ -89,7 +89,8 @@ class Proximal(AbstractGame):
     with a squared distance d, attained at :math:`\tilde\psi`. The discriminator's loss is :math:`-V_\lambda`; the generator's
     is its own at :math:`\tilde\psi` less the same price, :math:`\ell_G(\theta, \tilde\psi) - \lambda\,d(\tilde\psi, \psi)`.
     In a zero-sum game that is :math:`V_\lambda`, and it changes continuously as the discriminator is given a penalty of its
-    own. An equilibrium of a zero-sum game is a proximal one if the generator cannot lower :math:`V_\lambda` there. Large
+    own; in other games the generator also foresees what the discriminator will answer, which moves the equilibria. An
+    equilibrium of a zero-sum game is a proximal one if the generator cannot lower :math:`V_\lambda` there. Large
     :math:`\lambda` give the game itself; at zero the generator faces the discriminator's best response (Stackelberg).
 
     The maximum is the one that ascent from :math:`\psi` leads to, solved for to rounding by a dense Newton's method at the end
@@ -142,8 +143,7 @@ class Proximal(AbstractGame):
 
     # Compiled as one function, whose trace is used again wherever a verb evaluates the game.
     @eqx.filter_jit
-    def maximum(self, x: PyTree) -> PyTree:
-        r"""The state with the discriminator at :math:`\tilde\psi`, differentiable; NaN there if there is no maximum."""
+    def _maximum(self, x: PyTree) -> PyTree:
         cost, start, state = self._inner(x)
 
         def solve(*_: Any) -> Vector:
@@ -151,6 +151,10 @@ class Proximal(AbstractGame):
             return jnp.where(result == RESULTS.successful, end, jnp.nan)
 
         return state(jax.lax.custom_root(jax.grad(cost), start, solve, _solve))
+
+    def maximum(self, x: PyTree) -> PyTree:
+        r"""The state with the discriminator at :math:`\tilde\psi`, differentiable; NaN there if there is no maximum."""
+        return self._maximum(x)
 
     def losses(self, x: PyTree) -> tuple[Scalar, Scalar]:
         """The generator's and the discriminator's loss at the inner maximum; NaN if there is none."""
