@@ -50,6 +50,7 @@ DAMPED = {
     "JARE": (gd.jare(dirac(), 0.6), "equilibrium"),
     "Nagarajan and Kolter": (gd.nagarajan_kolter(dirac(), 1.5), "equilibrium"),
     "R2": (gd.Penalised(dirac(), gd.r2, 0.3), "equilibrium"),
+    "proximal": (gd.Proximal(dirac(), 0.5), "equilibrium"),
 }
 KINKED = {
     "WGAN-GP": (penalised(0.7, 1.0), "limit cycle"),
@@ -108,6 +109,9 @@ def test_the_evidence_of_rest():
     # The decay of the instance noise is that of the linearisation, MD06.
     noisy = gd.attractor(flow("instance noise"), P(0.9, 0.4))
     assert float(noisy.growth) == pytest.approx(-0.1225, rel=1e-9)
+    # One step of the proximal ascent is a damping of f'(0)^2 / (2 lambda), half of which is the rate of a spiral.
+    proximal = gd.attractor(flow("proximal"), P(0.9, 0.4))
+    assert float(proximal.growth) == pytest.approx(-0.125, rel=1e-9)
 
 
 MAPS = {
