@@ -161,9 +161,12 @@ def _matrix_free(local: Local, points: Stationarity, norm: Callable, lanczos: La
         result = RESULTS.not_stackelberg
     elif generator.code == STRICT and zero_sum:
         found, result = Search([], [], [], np.inf, 0.0), RESULTS.successful
-    elif push <= tolerance and zero_sum and discriminator.code != NO:
+    elif push <= tolerance and zero_sum:
         found = search(free, free.scale(discriminator.size), generator.vector)
         result = RESULTS.undecided if np.isnan(found.value) else RESULTS.successful
+    if discriminator.code == UNDECIDED:
+        # The prices that were looked at are kept, and refute.
+        found, result = found._replace(value=np.nan, error=np.nan), RESULTS.undecided
     prices, curvatures, errors = (jnp.asarray(column, float) for column in found[:3])
     value, error, residual = (jnp.asarray(float(v)) for v in (found.value, found.error, points.residual))
     return Notions(
