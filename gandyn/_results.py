@@ -67,8 +67,9 @@ class RESULTS(eqx.Enumeration):
         "(weight_decay)."
     )
     not_concave = (
-        "The c-transform of the discriminator has no maximum in reach of Newton's method: the discriminator is not c-concave. Its "
-        "curvature must stay below twice the weight of the cost: start from a flatter one, penalise it, or take a larger weight."
+        "The c-transform of the discriminator has no maximum in reach of Newton's method: the discriminator is not c-concave. "
+        "Its curvature must stay below twice the weight of the cost: start from a flatter one, penalise it, or take a larger "
+        "weight."
     )
     singular_rule = (
         "The optimiser's step has no derivative at rest: it divides by the square root of a second moment that is zero there, "
@@ -109,16 +110,16 @@ class RESULTS(eqx.Enumeration):
         "slides, and the field does not say how. Use a smooth field, or gd.Constrained for a constraint."
     )
     infeasible = (
-        "The point breaks a constraint: a margin is negative. Pass `constraint.project(x)`, or another constraint, with `where` "
-        "for the part of the state that it binds."
+        "The point breaks a constraint: a margin is negative. Pass `constraint.project(x)`, or another constraint, with "
+        "`where` for the part of the state that it binds."
     )
     not_stackelberg = (
-        "The point is no Stackelberg equilibrium, or the discriminator is not at a maximum, so that it is proximal for no lambda. "
-        "The conditions of the result say which player has what curvature."
+        "The point is no Stackelberg equilibrium, or the discriminator is not at a maximum, so that it is proximal for no "
+        "lambda. The conditions of the result say which player has what curvature."
     )
     undecided = (
-        "The second-order conditions do not decide: an eigenvalue is zero to within its error, and what lies beyond second order "
-        "does not tell either. Pass a more exact point, quadratures of higher order, or a penalty that curves flat directions."
+        "The second-order conditions do not decide: an eigenvalue is zero to within its error, and what lies beyond second "
+        "order does not tell either. Pass a more exact point, quadratures of higher order, or a penalty that curves flat directions."
     )
     no_circle = (
         "The orbit is on no invariant circle: it came to rest, is still on its way, or is chaotic, so that the averages "
