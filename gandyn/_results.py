@@ -119,7 +119,8 @@ class RESULTS(eqx.Enumeration):
     )
     undecided = (
         "The second-order conditions do not decide: an eigenvalue is zero to within its error, and what lies beyond second "
-        "order does not tell either. Pass a more exact point, quadratures of higher order, or a penalty that curves flat directions."
+        "order does not tell either. Pass a more exact point, quadratures of higher order, or a penalty that curves flat "
+        "directions."
     )
     no_circle = (
         "The orbit is on no invariant circle: it came to rest, is still on its way, or is chaotic, so that the averages "
