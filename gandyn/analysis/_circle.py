@@ -110,11 +110,11 @@ def _measure(places: Array, logs: Array, centre: Array) -> tuple[Array, Array, A
     plane = jnp.linalg.svd(apart - jnp.mean(apart, axis=0)[None], full_matrices=False)[2][:2]
     square, square_error = birkhoff(squares)
     rotation, rotation_error = birkhoff(turns(apart @ plane.T))
-    exponents, exponent_errors = birkhoff(logs)
-    # One exponent is that along the circle and vanishes; the other leading one is across it.
-    across = jnp.argmax(jnp.abs(exponents))
-    values = jnp.stack([jnp.sqrt(square), jnp.abs(rotation), exponents[across]])
-    errors = jnp.stack([square_error / (2 * jnp.sqrt(square)), rotation_error, exponent_errors[across]])
+    # The exponent along the circle vanishes, so that across it is that of areas. Those settle at once, whereas vectors are
+    # sheared along the circle: of a family of circles the two exponents would tend to zero like one over the time only.
+    exponent, exponent_error = birkhoff(jnp.sum(logs, axis=1))
+    values = jnp.stack([jnp.sqrt(square), jnp.abs(rotation), exponent])
+    errors = jnp.stack([square_error / (2 * jnp.sqrt(square)), rotation_error, exponent_error])
     return values, errors, jnp.sqrt(jnp.stack([jnp.min(squares), jnp.max(squares)]))
 
 

@@ -364,6 +364,64 @@ def test_random_logistic_maps():
     assert gd.attractor(Logistic(jnp.asarray(4.3)), jnp.asarray(0.3)).kind == "divergence"
 
 
+class PlanarMap(gd.AbstractMap):
+    """Hénon's map, and the standard map."""
+
+    which: Array
+    p: Array
+
+    def __call__(self, x):
+        (u, v), p = x, self.p
+        kicked = v - p[0] * jnp.sin(u)
+        images = [lambda: jnp.stack([1 - p[0] * u**2 + v, p[1] * u]), lambda: jnp.stack([u + kicked, kicked])]
+        return jax.lax.switch(self.which, images)
+
+
+HENON, STANDARD = range(2)
+# Of Hénon (1976): chaos at 1.4, and before it two, then four, from a = 3 (1 - b)^2 / 4 = 0.3675 on. The standard map keeps
+# areas, so nothing attracts: around its elliptic point are circles, at K = 7 there is chaos all but everywhere, and at the
+# K at which the last circle breaks (Greene, 1979) one start has the one and another the other.
+TEXTBOOK_MAPS = {
+    "Hénon": (HENON, (1.4, 0.3), 0.3, {"chaos"}, None),
+    "Hénon, period 1": (HENON, (0.2, 0.3), 0.3, {"equilibrium"}, None),
+    "Hénon, period 2": (HENON, (0.9, 0.3), 0.3, {"limit cycle"}, 2),
+    "Hénon, period 4": (HENON, (1.0, 0.3), 0.3, {"limit cycle"}, 4),
+    "Hénon, beyond": (HENON, (2.0, 0.3), 0.3, {"divergence"}, None),
+    "standard, island": (STANDARD, (0.5, 0.0), 0.3, {"centre"}, None),
+    "standard, sea": (STANDARD, (7.0, 0.0), 3.0, {"chaos"}, None),
+    "standard, mixed": (STANDARD, (0.971635, 0.0), 3.0, {"centre", "chaos", "undecided"}, None),
+}
+
+
+@pytest.mark.parametrize("name", TEXTBOOK_MAPS)
+def test_textbook_maps_of_the_plane(name):
+    which, p, size, kinds, period = TEXTBOOK_MAPS[name]
+    system = PlanarMap(jnp.asarray(which), jnp.asarray(p))
+    starts = np.random.default_rng(8).uniform(-size, size, (20, 2))
+    found = [gd.attractor(system, jnp.asarray(start)) for start in starts]
+    assert {each.kind for each in found} == kinds
+    if period:
+        assert {float(each.period) for each in found} == {period}
+    if name == "standard, island":
+        # Rounding: whether areas are kept is not a matter of how long one averages.
+        assert max(abs(float(each.transverse)) for each in found) < 1e-13
+    if name == "Hénon":
+        # The mean of twenty estimates of 0.41922 (Sprott, 2003), each with its own error.
+        values, errors = (np.array([float(getattr(each, word)) for each in found]) for word in ("exponent", "error"))
+        assert abs(values.mean() - 0.41922) < 4 * np.sqrt(np.sum(errors**2)) / 20
+
+
+@pytest.mark.parametrize(
+    ("r", "kind", "period"), [(4.0, "chaos", None), (3.5, "limit cycle", 4), (3.569945, "undecided", None)]
+)
+def test_the_logistic_map_from_everywhere(r, kind, period):
+    # The last is where the doublings accumulate: neither periodic in sight nor chaotic.
+    starts = np.random.default_rng(9).uniform(0.1, 0.9, 20)
+    found = [gd.attractor(Logistic(jnp.asarray(r)), jnp.asarray(start)) for start in starts]
+    assert {each.kind for each in found} == {kind}
+    assert period is None or {float(each.period) for each in found} == {period}
+
+
 class Four(gd.AbstractFlow):
     """Flows of four coordinates: two Stuart-Landau oscillators, and May and Leonard's three competitors beside a decay."""
 
