@@ -22,10 +22,21 @@ _MARKS = {
 }
 
 
-def _stretches(stable: np.ndarray) -> list[tuple[slice, bool]]:
-    """Runs of points of one stability, each with the first point of the next, so that lines do not break."""
-    cuts = [0, *(np.flatnonzero(np.diff(stable.astype(int))) + 1), stable.size]
-    return [(slice(a, b + 1), bool(stable[a])) for a, b in itertools.pairwise(cuts)]
+def _stretches(stable: np.ndarray, points: np.ndarray, marks: np.ndarray) -> list[tuple[np.ndarray, bool]]:
+    """Lines of one stability; neighbours meet at the bifurcation between them, if there is one, and at a point otherwise."""
+    found, start = [], points[:1]
+    ends = np.flatnonzero(np.diff(stable.astype(int)))
+    for first, last in itertools.pairwise([-1, *ends, stable.size - 1]):
+        line = np.concatenate([start, points[first + 1 : last + 1]])
+        if last + 1 < stable.size:
+            step = points[last + 1] - points[last]
+            shares = (marks - points[last]) @ step / (step @ step)
+            off = np.linalg.norm(marks - points[last] - shares[:, None] * step, axis=1) / np.linalg.norm(step)
+            near = np.flatnonzero((shares >= 0) & (shares <= 1) & (off < 0.5))
+            start = marks[near[:1]] if near.size else points[last + 1 : last + 2]
+            line = np.concatenate([line, start])
+        found.append((line, bool(stable[last])))
+    return found
 
 
 @style()
@@ -54,12 +65,13 @@ def branch(
     height = observe or (lambda x: _tree.ravel(x)[0][0])
     for one in together:
         values, heights = np.asarray(one.values), np.asarray(jax.vmap(height)(one.states))
-        for span, stable in _stretches(np.asarray(one.stability.code) == STABLE):
-            ax.plot(values[span], heights[span], color=BLUE if stable else BLACK, ls="-" if stable else "--", lw=1.2)
-        for special in one.specials:
+        marks = np.array([(float(special.value), float(height(special.state))) for special in one.specials]).reshape(-1, 2)
+        points = np.stack([values, heights], axis=1)
+        for line, stable in _stretches(np.asarray(one.stability.code) == STABLE, points, marks):
+            ax.plot(*line.T, color=BLUE if stable else BLACK, ls="-" if stable else "--", lw=1.2)
+        for special, place in zip(one.specials, marks, strict=True):
             mark, color = _MARKS[special.kind]
             face = color if special.character == "supercritical" else "white"
-            place = float(special.value), float(height(special.state))
             ax.plot(*place, mark, ms=5, color=color, mfc=face, mew=1.0, zorder=5, label=special.kind)
     ax.plot([], [], color=BLUE, label="stable")
     ax.plot([], [], color=BLACK, ls="--", label="not stable")

@@ -170,6 +170,6 @@ def test_the_picture():
     solid = [line for line in ax.lines if line.get_linestyle() == "-" and len(line.get_xdata()) > 2]
     # x' = x^2 + ...: the lower half attracts.
     assert solid
-    assert max(np.max(line.get_ydata()) for line in solid) < 0.1
+    assert max(np.max(line.get_ydata()) for line in solid) < 1e-6
     assert sum(line.get_marker() == "s" for line in ax.lines) == 2
     assert ax.get_xlabel() == "p"
