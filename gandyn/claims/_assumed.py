@@ -136,6 +136,16 @@ def _compute_conditions(p: Any, q: Any, gamma: float) -> dict[str, Any]:
     return {"cond P^T P": found["np_p"].numbers["cond P"] ** 2, "cond Q": found["np_q"].numbers["cond Q"]}
 
 
+def _predict_flat(k: float, gamma: float) -> dict[str, Any]:
+    return {"smallest singular value of P": np.sqrt(k), "eigenvalue of Q": 0.0, "Q negative definite": "fails"}
+
+
+def _compute_flat(k: float, gamma: float) -> dict[str, Any]:
+    found = _blocks([[0.0]], [[np.sqrt(k)]])
+    values = {"smallest singular value of P": found["np_p"].value, "eigenvalue of Q": found["np_q"].value}
+    return values | {"Q negative definite": found["np_q"].verdict}
+
+
 def _predict_divergence(divergence: str, mean: Any, sigma: float) -> dict[str, Any]:
     if divergence != "kl":  # Every divergence is a program of its own, and one shows what the table says.
         return {}
@@ -163,6 +173,7 @@ _FURTHER = {
     "NP08": _Values(_predict_rank, _compute_rank),
     "NP09": _Values(_predict_away, _compute_away),
     "NP10": _Values(_predict_conditions, _compute_conditions),
+    "NP10b": _Values(_predict_flat, _compute_flat),
     "NP11": _Values(_predict_divergence, _compute_divergence),
 }
 
