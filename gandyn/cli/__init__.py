@@ -27,6 +27,7 @@ _EXAMPLES = """Examples:
   gandyn cycle dirac --objective wasserstein --penalty gp=0.7,points=real --at 1,0.5
   gandyn attractor dirac --objective nonsaturating --map simgd=0.2 --at 1,0.5
   gandyn notions uniform --penalty r1=0.3
+  gandyn notions w2_gaussian --norm sobolev --at 1,0,0.5,0 --box generator=-1:1 --lam 0.4
   gandyn sweep dirac --penalty r1=1 --axis r1=0:2:100 --out sweep.json
   gandyn sweep dirac --penalty r1=1 --map simgd=1 \\
     --axis r1=0:2:300 --axis h=0.01:6:300 --figure map.svg
@@ -201,7 +202,7 @@ def notions(
         Path | None, Parameter(metavar="FILE", help="Draw the generator's curvature over the price, as svg, pdf or png.")
     ] = None,
 ) -> int:
-    """Say which equilibrium a point is: Nash, Stackelberg, proximal. With --ball or --box --at is the point itself."""
+    """Find an equilibrium and say which it is: Nash, Stackelberg, proximal. With --ball or --box, --at is the point itself."""
     from ._notions import run
 
     return run(game, flow or Flow(), norm, lam, {"ball": ball, "box": box}, as_json, out, figure)
