@@ -53,6 +53,7 @@ class Cycle(eqx.Module):
         return jax.tree.map(lambda leaf: leaf[..., 0, *[slice(None)] * (leaf.ndim - self.ts.ndim)], self.xs)
 
     @property
+    @eqx.filter_jit
     def multipliers(self) -> Complex[Array, "*b m"]:
         r"""The Floquet multipliers :math:`e^{\rho T}` of the exponents :math:`\rho`."""
         values = jnp.exp(self.exponents * self.period[..., None])
@@ -139,7 +140,8 @@ def _close(
 
     def next_round(best: Shot, turn: Array) -> tuple[Shot, None]:
         times = _shorter(field, solver, best)
-        inner = states_at(field, solver, _flat(best)[0], parts / times, best.period)
+        # A single segment starts where it did; following the orbit there would only be compiled.
+        inner = best.nodes if segments == 1 else states_at(field, solver, _flat(best)[0], parts / times, best.period)
         needed = jnp.stack([guess.found, best.found & (times > 1)])[turn]
         start, period = jnp.stack([nodes, inner])[turn], jnp.stack([guess.period, best.period / times])[turn]
         shot = jax.lax.cond(needed, run, lambda *_: best, start, period)
