@@ -113,9 +113,14 @@ def _flat(blocks: Blocks) -> np.ndarray:
 
 
 def _saved(blocks: Blocks) -> bool:
-    """Whether the discriminator sees every direction in which the generator's own curvature is zero, and none is negative."""
+    """Whether the discriminator sees every direction in which the generator's own curvature is zero, and none is negative.
+
+    What is zero only to within a large error may be negative, and a high price would show it.
+    """
     values, vectors = np.linalg.eigh(np.asarray(blocks.a))
-    level = float(blocks.level)
+    level, size = float(blocks.level), sum(float(np.linalg.norm(m)) for m in (blocks.a, blocks.b, blocks.e))
+    if not level <= float(np.finfo(values.dtype).eps) ** 0.5 * size:
+        return False
     seen = np.linalg.svd(np.asarray(blocks.e) @ vectors[:, values <= level], compute_uv=False)
     enough = seen.size == np.sum(values <= level) and seen.min(initial=np.inf) > 10 * level
     return bool(values.min(initial=0.0) >= -level and enough and not len(blocks.cone_a) and not len(blocks.cone_b))

@@ -140,6 +140,25 @@ def test_singular_forms_are_decided_by_what_lies_beyond(name):
         assert found.proximal_result == gd.RESULTS.undecided
 
 
+class Measured(Polynomial):
+    """The same, evaluated to a relative error."""
+
+    error: float = eqx.field(static=True)
+
+    def precision(self, x):
+        return self.error
+
+
+def test_every_price_needs_a_zero_that_is_one():
+    # V = k t^2 + 3tp - p^2/2 - 100 t^4 is proximal at every price for k = 0, and up to some 2e6 only for k = -1e-6.
+    terms = polynomial(c11=3, c02=-0.5, c40=-100).coefficients
+    sharp, rough = (say(Measured(terms, error)) for error in (1e-12, 1e-7))
+    assert float(sharp.nash.generator.error) < 1e-9 < 1e-6 < float(rough.nash.generator.error)
+    assert np.isinf(sharp.proximal)
+    assert rough.proximal_result == gd.RESULTS.undecided
+    assert (sharp.proximal_at(10.0), rough.proximal_at(10.0)) == ("strict", "strict")
+
+
 class Turned(gd.AbstractGame):
     """V = -x^2/2 + 3xp - p^2/2 + (r - 1)^2 / 8 of the radius r of two further numbers, which may turn about zero."""
 
@@ -286,6 +305,21 @@ def test_the_w2_gan_in_the_sobolev_norm(w2, sigma):
     assert (found.nash.verdict, found.stackelberg.verdict) == ("no", "strict")
     assert float(found.proximal) == pytest.approx(sigma / (4 * (sigma - 1)), rel=1e-9)
     assert abs(float(found.proximal) - sigma / (4 * (sigma - 1))) <= float(found.proximal_error) + 1e-15 * sigma
+
+
+def _feature(parameters, x):
+    p, g = parameters
+    return p * x**2 + 3 * g * x
+
+
+def test_the_price_depends_on_the_norm(w2):
+    # The W2GAN with a discriminator whose slope is 3g: its square in g is a ninth of the Sobolev norm's price.
+    game = eqx.tree_at(lambda g: g.discriminator, w2, _feature)
+    both = gd.Constraints((gd.Ball(1.0, lambda x: x.generator[0]), gd.Ball(1.0, lambda x: x.generator[1])))
+    for norm, price in ((gd.sobolev, 0.5), (gd.euclidean, 4.5)):
+        found = say(game, gd.Players((1.0, 0.0), (0.5, 0.0)), norm=norm, constraint=both)
+        assert float(found.proximal) == pytest.approx(price, rel=1e-9)
+        assert [found.proximal_at(s * price) for s in (0.99, 1.01)] == ["strict", "no"]
 
 
 # What is refused, and what is found instead
