@@ -307,6 +307,38 @@ def test_the_w2_gan_in_the_sobolev_norm(w2, sigma):
     assert abs(float(found.proximal) - sigma / (4 * (sigma - 1))) <= float(found.proximal_error) + 1e-15 * sigma
 
 
+class Plane(gd.AbstractGame):
+    """The W2GAN in the plane by its closed form: data of variances 4 and 1/4, D = x'Lx + g'x, G = Az + b."""
+
+    def losses(self, x):
+        (a, b), (entries, g) = x
+        form = entries[jnp.array([[0, 1], [1, 2]])]
+        answer, push = jnp.linalg.inv(jnp.eye(2) - form), g / 2 + b
+        value = jnp.vdot(form, SPREAD) - push @ answer @ push - jnp.vdot(a, answer @ a) + jnp.sum(a**2) + b @ b
+        return value, -value
+
+
+SPREAD = np.diag([4.0, 0.25])
+
+
+def _slopes(game, x, y):
+    entries, g = jax.tree.map(jnp.subtract, x.discriminator, y.discriminator)
+    form = entries[jnp.array([[0, 1], [1, 2]])]
+    return 4 * jnp.vdot(form @ SPREAD, form) + g @ g
+
+
+def test_a_matrix_within_a_spectral_ball():
+    # Rotations of the latent points are flat at every price; the threshold is that of one dimension at sigma = 2.
+    point = gd.Players((jnp.diag(jnp.array([1.0, 0.5])), jnp.zeros(2)), (jnp.array([0.5, 0.0, 0.0]), jnp.zeros(2)))
+    found = say(Plane(), point, norm=_slopes, constraint=gd.games.unit_generator(matrix=True))
+    assert (found.nash.verdict, found.stackelberg.verdict) == ("no", "weak")
+    assert float(found.proximal) == pytest.approx(0.5, rel=1e-9)
+    assert float(found.proximal_error) < 1e-10
+    assert [found.proximal_at(lam) for lam in (0.49, 0.51)] == ["weak", "no"]
+    # One direction of A is bound, three are left with b: the rotation among them is flat.
+    assert np.sum(np.abs(found.stackelberg.generator.eigenvalues) <= found.stackelberg.generator.error) == 1
+
+
 def _feature(parameters, x):
     p, g = parameters
     return p * x**2 + 3 * g * x
