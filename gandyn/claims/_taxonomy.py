@@ -114,7 +114,7 @@ def _kinds_computed() -> dict[str, Any]:
 def _figure(ax: Any) -> None:
     figure = ax.figure
     ax.remove()
-    figure.set_size_inches(10.0, 6.2)
+    figure.set_size_inches(10.0, 6.8)
     variants, algorithms = _variants(), _algorithms()
     panels = np.ravel(figure.subplots(3, 6, sharex=True, sharey=True))
     drawn = {name: (flow, kind, None) for name, (flow, kind) in variants.items()}
@@ -124,8 +124,12 @@ def _figure(ax: Any) -> None:
         starts = (ours(0.35, 0.0), ours(1.4, 0.0))
         gd.plot.portrait(flow, box, starts=starts, step=step, horizon=120.0 if step else 40.0, equilibria=False, ax=panel)
         panel.get_legend().remove()
-        panel.set_title(f"{name}\n{kind}", fontsize=7)
+        panel.set_title(f"{name}\n{kind}", fontsize=8)
         panel.label_outer()
+    # What the marks mean is the same everywhere, whatever the map is called.
+    handles, labels = panels[-1].get_legend_handles_labels()
+    named = {labels[i] if handles[i].get_marker() != "." else "training": handles[i] for i in range(len(labels))}
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), fontsize=8, markerscale=1.5)
 
 
 CLAIMS = (
