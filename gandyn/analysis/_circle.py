@@ -114,6 +114,8 @@ def _measure(places: Array, logs: Array, centre: Array) -> tuple[Array, Array, A
     # sheared along the circle: of a family of circles the two exponents would tend to zero like one over the time only.
     exponent, exponent_error = birkhoff(jnp.sum(logs, axis=1))
     values = jnp.stack([jnp.sqrt(square), jnp.abs(rotation), exponent])
+    # Where areas are kept the logarithms cancel, and what is left is the rounding of each application.
+    exponent_error = exponent_error + jnp.finfo(places.dtype).eps
     errors = jnp.stack([square_error / (2 * jnp.sqrt(square)), rotation_error, exponent_error])
     return values, errors, jnp.sqrt(jnp.stack([jnp.min(squares), jnp.max(squares)]))
 

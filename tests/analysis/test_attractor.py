@@ -411,6 +411,13 @@ def test_textbook_maps_of_the_plane(name):
         assert abs(values.mean() - 0.41922) < 4 * np.sqrt(np.sum(errors**2)) / 20
 
 
+def test_circles_of_a_map_that_keeps_areas_do_not_attract_in_single_precision():
+    step = PlanarMap(jnp.asarray(STANDARD), jnp.asarray((0.5, 0.0), jnp.float32))
+    for start in np.random.default_rng(8).uniform(-0.3, 0.3, (20, 2)).astype(np.float32):
+        found = gd.invariant_circle(step, start, centre=np.zeros(2, np.float32), steps=8192, transient=0, throw=False)
+        assert found.verdict == "neutral"
+
+
 @pytest.mark.parametrize(
     ("r", "kind", "period"), [(4.0, "chaos", None), (3.5, "limit cycle", 4), (3.569945, "undecided", None)]
 )
