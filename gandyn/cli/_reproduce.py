@@ -26,7 +26,7 @@ from ._options import FAILED, FINE, INTERRUPTED, Words
 _WIDTH = 200
 _ROWS, _ENTRIES = 4, 6
 # So many claims share their compiled programs before these are dropped: all of them together take over 2 GB.
-_KEPT = 6
+_KEPT = 3
 # A claim is mostly compilation, which takes one core.
 _AT_ONCE = 2
 
