@@ -5,7 +5,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Scalar
-from scipy.integrate import quad
 from scipy.special import lambertw
 
 import gandyn as gd
@@ -32,15 +31,16 @@ def turning_points(level: float) -> tuple[float, float]:
 
 
 def period(level: float) -> float:
-    """The period of the orbit of an energy, by quadrature in log a, its ends unrolled to angles."""
+    """The period of the orbit of an energy, by Gauss and Chebyshev's rule in log a.
+
+    Beside the rule's weight, which has the integrand's singular ends, what is left is smooth: 24 nodes give thirteen digits
+    from a = 1.1 to 2.5, and no more than twelve at 1.02, where Lambert's function loses those of the turning points.
+    """
     low, high = np.log(turning_points(level))
-    middle, half = (high + low) / 2, (high - low) / 2
-
-    def integrand(angle: float) -> float:
-        u = middle - half * np.cos(angle)
-        return half * np.sin(angle) / np.sqrt(level - np.exp(2 * u) / 2 + u)
-
-    return 3 * quad(integrand, 0, np.pi, epsabs=1e-12, epsrel=1e-12)[0]
+    nodes, weights = np.polynomial.chebyshev.chebgauss(24)
+    u = (high + low) / 2 + (high - low) / 2 * nodes
+    smooth = np.sqrt((high - u) * (u - low) / (level - np.exp(2 * u) / 2 + u))
+    return 3 * float(weights @ smooth)
 
 
 def _uniform(a: float) -> dict[str, Any]:
@@ -53,8 +53,7 @@ def _uniform_computed(a: float) -> dict[str, Any]:
     found = gd.crossings(game, gd.Players(a, 0.0), AXIS, 20)
     return {
         "turning point": found.xs.generator[0],
-        # The quadrature is asked for twelve digits.
-        "period": Measured(found.ts[1], 1e-11 * float(found.ts[1])),
+        "period": found.ts[1],
         "energy after ten turns": energy(gd.Players(found.xs.generator[-1], found.xs.discriminator[-1])),
     }
 
