@@ -96,7 +96,9 @@ def _orbit(system: AbstractMap, x: PyTree, q: Array, transient: int, steps: int)
         place = _tree.ravel(system.point(y))[0]
         return (system(y), vectors), (place, jnp.log(sizes))
 
-    start = jax.lax.scan(lambda carry, _: (step(carry, None)[0], None), (x, q), length=transient)[0]
+    start = (x, q)
+    if transient:  # A loop without a round would be traced all the same.
+        start = jax.lax.scan(lambda carry, _: (step(carry, None)[0], None), start, length=transient)[0]
     (end, _), (places, logs) = jax.lax.scan(step, start, length=steps)
     return end, places, logs, worst((~jnp.all(jnp.isfinite(places)), first(system.failure(end), RESULTS.nonfinite)))
 
