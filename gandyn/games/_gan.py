@@ -13,7 +13,7 @@ from .. import _tree
 from .._system import AbstractGame, Players
 from ..objectives import AbstractObjective
 from ._composite import Convolution
-from ._measure import AbstractMeasure, Discrete
+from ._measure import AbstractMeasure, Image
 
 
 class AbstractGAN(AbstractGame):
@@ -59,7 +59,7 @@ class AbstractGAN(AbstractGame):
                 f"The generator returns points of shape {points.shape[1:]}, the data have shape "
                 f"{self.real.points.shape[1:]}; both must agree."
             )
-        return self._blurred(Discrete(points, self.latent.weights))
+        return self._blurred(Image(points, self.latent.weights))
 
     def critic(self, x: Players) -> Callable[[Array], Scalar]:
         """The discriminator at its current parameters, as a function of one point."""

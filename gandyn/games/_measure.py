@@ -113,3 +113,20 @@ class Discrete(AbstractMeasure):
     def weights(self) -> Float[Array, " n"]:
         """Their masses."""
         return self.masses
+
+
+class Image(AbstractMeasure):
+    """What a function makes of another measure's nodes, with their weights, which a cubature's may be negative."""
+
+    nodes: Float[Array, "n ..."]
+    masses: Float[Array, " n"]
+
+    @property
+    def points(self) -> Float[Array, "n ..."]:
+        """The images."""
+        return self.nodes
+
+    @property
+    def weights(self) -> Float[Array, " n"]:
+        """The weights."""
+        return self.masses

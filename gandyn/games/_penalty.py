@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PyTree, Scalar
 from .. import _tree
 from .._system import AbstractGame, Players
 from ._gan import AbstractGAN
-from ._measure import AbstractMeasure, AbstractRule, Discrete
+from ._measure import AbstractMeasure, AbstractRule, Image
 from ._quadrature import Uniform
 
 
@@ -126,7 +126,7 @@ class Segments(AbstractRule):
         pairs = jax.vmap(jax.vmap(jax.vmap(point, (0, None, None)), (None, None, 0)), (None, 0, None))
         points = pairs(along.points, ends.points, others.points)
         weights = ends.weights[:, None, None] * others.weights[None, :, None] * along.weights[None, None, :]
-        return Discrete(points.reshape(-1, *points.shape[3:]), weights.reshape(-1))
+        return Image(points.reshape(-1, *points.shape[3:]), weights.reshape(-1))
 
     def companion(self) -> "Segments":
         """The same points with half as many nodes again."""

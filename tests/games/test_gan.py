@@ -191,3 +191,10 @@ class Sum(gd.AbstractGame):
 def test_one_loss_per_player():
     with pytest.raises(ValueError, match=r"Sum has 2 losses, but the state .* has 3 players"):
         gd.equilibrium(Sum(), (1.0, 2.0, 3.0))
+
+
+def test_a_cubature_with_negative_weights_works_outside_compiled_code():
+    law = gd.Gaussian(jnp.zeros(5), 0.5, 3)
+    assert float(law.weights.min()) < 0
+    game, x = gd.GAN(shift, jnp.vdot, law, law, gd.objectives.minimax), gd.Players(jnp.ones(5), jnp.ones(5))
+    np.testing.assert_allclose(np.concatenate(game(x)), np.concatenate(field(game, x)), rtol=1e-12)
