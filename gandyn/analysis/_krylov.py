@@ -9,12 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, PyTree
+from scipy.linalg import eigvalsh_tridiagonal
 from scipy.sparse import linalg as sparse
 
 from .. import _tree
 from .._results import RESULTS, first, worst
 from .._system import AbstractMap, AbstractSystem
+from ..games._measure import companion
 from ._memory import has_memory, settled, stationary_tolerance
+
+# Lanczos's steps for a bound, and how probably the bound may fail.
+_STEPS, _MISSED = 200, 1e-9
 
 
 class Eigenpairs(eqx.Module):
@@ -22,8 +27,9 @@ class Eigenpairs(eqx.Module):
 
     `vectors` have one row per eigenvalue, of unit length, on the coordinates of the state. `shares` is the part of each
     eigenvector's squared length that belongs to each player. `residuals` are :math:`|Jv - \lambda v|`. `errors` bound how far
-    a true eigenvalue is, to first order: the residual and the rounding of the products, times the eigenvalue's condition
-    number :math:`1/|w^* v|`, for which the left eigenvector w is computed too (infinite where it was not found).
+    a true eigenvalue is, to first order: the residual and the backward error of the Jacobian (rounding, and at an equilibrium
+    that of quadratures and of the way to it), times the eigenvalue's condition number :math:`1/|w^* v|`, for which the left
+    eigenvectors are computed too (infinite where they were not found).
     """
 
     values: Complex[Array, " k"]
@@ -31,7 +37,6 @@ class Eigenpairs(eqx.Module):
     shares: Float[Array, "k p"]
     residuals: Float[Array, " k"]
     errors: Float[Array, " k"]
-    products: int = eqx.field(static=True)
 
 
 class _Linear(NamedTuple):
@@ -118,33 +123,47 @@ class Arnoldi(eqx.Module):
 
 
 # SciPy's own annotations know neither the keywords nor the results of these.
-_ARPACK: Any = sparse
-
-
-def _operator(multiply: Callable, n: int, dtype: Any) -> Any:
-    return _ARPACK.LinearOperator((n, n), matvec=multiply, dtype=dtype)
+_SPARSE: Any = sparse
 
 
 def _eigs(multiply: Callable, n: int, which: str, arnoldi: Arnoldi, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
     """What converged, largest first; nothing if nothing did."""
+    operator = _SPARSE.LinearOperator((n, n), matvec=multiply, dtype=dtype)
     try:
-        values, vectors = _ARPACK.eigs(_operator(multiply, n, dtype), which=which, **arnoldi.settings(n))
-    except _ARPACK.ArpackNoConvergence as found:
+        values, vectors = _SPARSE.eigs(operator, which=which, **arnoldi.settings(n))
+    except _SPARSE.ArpackNoConvergence as found:
         values, vectors = found.eigenvalues, found.eigenvectors
-    except _ARPACK.ArpackError:
+    except _SPARSE.ArpackError:
         return np.zeros(0, complex), np.zeros((n, 0), complex)
     order = np.argsort(-(np.real(values) if which == "LR" else np.abs(values)), kind="stable")
     return values[order], vectors[:, order]
 
 
-def _top(multiply: Callable, n: int, arnoldi: Arnoldi, dtype: Any) -> tuple[float, float]:
-    """The largest eigenvalue of a symmetric operator and its residual, infinite where Lanczos' method does not converge."""
-    settings = arnoldi.settings(n) | {"k": 1}
-    try:
-        values, vectors = _ARPACK.eigsh(_operator(multiply, n, dtype), which="LA", **settings)
-    except _ARPACK.ArpackError:
-        return np.inf, np.inf
-    return float(values[0]), float(np.linalg.norm(multiply(vectors[:, 0]) - values[0] * vectors[:, 0]))
+def _highest(multiply: Callable, n: int, seed: int) -> float:
+    r"""A bound on the largest eigenvalue of a symmetric operator, missed with a probability of at most `_MISSED`.
+
+    The largest Ritz value of k steps of Lanczos's method from a random start lies below the eigenvalue by more than a share
+    :math:`\epsilon` of the spectrum's width with probability at most
+    :math:`1.648\sqrt n\,e^{-\sqrt\epsilon(2k - 1)}` (Kuczyński and Woźniakowski, 1992). A residual says nothing of the kind:
+    it belongs to some eigenvalue, and in a cluster hardly ever to the last.
+    """
+    steps = min(n, _STEPS)
+    basis, diagonal, beside = np.zeros((steps, n)), np.zeros(steps), np.zeros(steps)
+    v = np.random.default_rng(seed).normal(size=n)
+    for k in range(steps):
+        basis[k] = v / np.linalg.norm(v)
+        v = np.asarray(multiply(basis[k]), float)
+        diagonal[k], scale = basis[k] @ v, np.linalg.norm(v)
+        # Twice is enough to stay orthogonal to rounding.
+        for _ in range(2):
+            v = v - basis[: k + 1].T @ (basis[: k + 1] @ v)
+        beside[k] = np.linalg.norm(v)
+        if beside[k] <= n * np.finfo(float).eps * scale:
+            # The start has a part in every eigenspace, and all of them are found.
+            return float(eigvalsh_tridiagonal(diagonal[: k + 1], beside[:k])[-1])
+    ritz = eigvalsh_tridiagonal(diagonal, beside[:-1])
+    share = 0.0 if steps == n else (np.log(1.648 * n**0.5 / _MISSED) / (2 * steps - 1)) ** 2
+    return float(ritz[-1] + share / (1 - 2 * share) * (ritz[-1] - ritz[0])) if share < 0.5 else np.inf
 
 
 def _shares(x: PyTree, vectors: np.ndarray) -> np.ndarray:
@@ -155,24 +174,47 @@ def _shares(x: PyTree, vectors: np.ndarray) -> np.ndarray:
     return np.stack([square[:, a:b].sum(axis=1) for a, b in itertools.pairwise(ends)], axis=1)
 
 
-def _conditions(values: np.ndarray, vectors: np.ndarray, dual: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """1/|w*v| of each eigenvalue, by the left eigenvector of the nearest eigenvalue of the transpose."""
-    if not dual.size:
-        return np.full(values.shape, np.inf)
-    distance = np.abs(values[:, None] - dual[None, :])
-    nearest = np.argmin(distance, axis=1)
-    overlap = np.abs(np.sum(left[:, nearest] * vectors, axis=0))
-    same = distance[np.arange(values.size), nearest] <= 1e-3 * np.abs(values).max()
-    return np.where(same & (overlap > 0), 1 / np.where(overlap > 0, overlap, 1.0), np.inf)
+def _conditions(vectors: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """The norms of the dual basis of the eigenvectors, from those of the transpose: 1/|w*v| of a simple eigenvalue."""
+    if left.shape != vectors.shape:
+        return np.full(vectors.shape[1], np.inf)
+    try:
+        dual = np.linalg.solve(left.T @ vectors, left.T)
+    except np.linalg.LinAlgError:
+        return np.full(vectors.shape[1], np.inf)
+    return np.linalg.norm(dual, axis=1)
 
 
-def _certificate(products: _Linear, n: int, arnoldi: Arnoldi, dtype: Any, is_map: bool, backward: float) -> float:
+def _certificate(products: _Linear, n: int, arnoldi: Arnoldi, is_map: bool, level: float) -> float:
     """A bound on the growth of every mode: a flow's numerical abscissa, the logarithm of a map's largest singular value."""
     if is_map:
-        square, slack = _top(lambda v: products.transposed(products.forward(v)), n, arnoldi, dtype)
-        return float(np.log(np.sqrt(max(square, 0.0) + slack) + backward))
-    highest, slack = _top(lambda v: (products.forward(v) + products.transposed(v)) / 2, n, arnoldi, dtype)
-    return highest + slack + backward
+        square = _highest(lambda v: products.transposed(products.forward(v)), n, arnoldi.seed)
+        return float(np.log(np.sqrt(max(square, 0.0)) + level))
+    return _highest(lambda v: (products.forward(v) + products.transposed(v)) / 2, n, arnoldi.seed) + level
+
+
+def _size(multiply: Callable, probes: np.ndarray) -> float:
+    """The Frobenius norm of an operator, from its products with a few random vectors."""
+    return float(np.sqrt(np.mean([np.sum(multiply(v) ** 2) for v in probes])))
+
+
+def _displacement(system: AbstractSystem, x: PyTree, products: _Linear, probes: np.ndarray) -> float:
+    """By how much the Jacobian differs from that at the equilibrium: by quadratures, and by the way there.
+
+    That way is Newton's step of the finer quadrature, as far as a few dozen products solve for it; the Jacobian is compared
+    with the one on its far side.
+    """
+    finer = companion(system)
+    reference = system if finer is None else finer
+    vector, unravel = _tree.ravel(x)
+    residual = np.where(products.kept, np.asarray(_tree.ravel(reference.residual(x))[0]), 0.0)
+    still = float(isinstance(system, AbstractMap))
+    n, kind = vector.size, vector.dtype
+    derivative = _SPARSE.LinearOperator((n, n), matvec=lambda v: products.forward(v) - still * v, dtype=kind)
+    step = _SPARSE.gmres(derivative, residual, restart=30, maxiter=1)[0]
+    there = linearised(reference, unravel(vector - 2 * jnp.asarray(step, kind)))
+    moved = _size(lambda v: there.forward(v) - products.forward(v), probes)
+    return 2 * moved
 
 
 class Leading(NamedTuple):
@@ -187,7 +229,7 @@ class Leading(NamedTuple):
 
 def _none(n: int) -> Eigenpairs:
     nan, none = jnp.full((1,), jnp.nan), jnp.full((1, n), jnp.nan + 0j)
-    return Eigenpairs(none[:, 0], none, nan[:, None], nan, nan, 0)
+    return Eigenpairs(none[:, 0], none, nan[:, None], nan, nan)
 
 
 def leading(system: AbstractSystem, x: PyTree, arnoldi: Arnoldi) -> Leading:
@@ -196,43 +238,29 @@ def leading(system: AbstractSystem, x: PyTree, arnoldi: Arnoldi) -> Leading:
     products, n, is_map = linearised(system, x), _tree.size(x), isinstance(system, AbstractMap)
     if n <= arnoldi.count + 2:
         raise ValueError(f"Arnoldi finds at most n - 3 eigenvalues of n = {n}; got count={arnoldi.count}. Use gd.Dense().")
-    vector = np.asarray(_tree.ravel(x)[0])
-    which, dtype, count = "LM" if is_map else "LR", vector.dtype, 0
-
-    def multiply(v: np.ndarray) -> np.ndarray:
-        nonlocal count
-        count += 1
-        return products.forward(v)
-
+    which, dtype = "LM" if is_map else "LR", _tree.ravel(x)[0].dtype
     probes = np.random.default_rng(arnoldi.seed).normal(size=(4, n)).astype(dtype)
-    size = float(np.sqrt(np.mean([np.sum(multiply(v) ** 2) for v in probes])))
-    residual = float(_tree.norm(system.residual(x)))
+    size, residual = _size(products.forward, probes), float(_tree.norm(system.residual(x)))
     if not np.isfinite(size + residual):
         return Leading(_none(n), np.nan, np.nan, np.nan, first(system.failure(x), RESULTS.nonfinite))
-    values, vectors = _eigs(multiply, n, which, arnoldi, dtype)
+    values, vectors = _eigs(products.forward, n, which, arnoldi, dtype)
     if not values.size:
         return Leading(_none(n), np.nan, np.nan, size, RESULTS.no_eigenvalue)
-    dual, left = _eigs(products.transposed, n, which, arnoldi, dtype)
-    residuals = np.array([np.linalg.norm(multiply(v) - value * v) for value, v in zip(values, vectors.T, strict=True)])
-    backward = 4 * np.sqrt(n) * system.precision(x) * size
-    errors = _conditions(values, vectors, dual, left) * (residuals + backward)
+    left = _eigs(products.transposed, n, which, arnoldi, dtype)[1]
+    residuals = np.linalg.norm(np.stack([products.forward(v) for v in vectors.T], axis=1) - vectors * values, axis=0)
+    away = residual > stationary_tolerance(x, jnp.asarray(size + (n**0.5 if is_map else 0.0)))
+    # Each product is a sum of n terms, whose roundings add up like random ones.
+    level = 4 * n**0.5 * system.precision(x) * size + (0.0 if away else _displacement(system, x, products, probes))
+    errors = _conditions(vectors, left) * (residuals + level)
     with np.errstate(divide="ignore"):
         lowest = np.log(np.maximum(np.abs(values) - errors, 0.0)) if is_map else np.real(values) - errors
     floor = float(np.max(lowest, initial=-np.inf))
-    bound = _certificate(products, n, arnoldi, dtype, is_map, backward) if floor <= 0 else np.inf
+    bound = _certificate(products, n, arnoldi, is_map, level) if floor <= 0 else np.inf
     # A bound that does not exclude growth is no certificate.
     bound = bound if bound < 0 else np.inf
-    pairs = Eigenpairs(
-        jnp.asarray(values),
-        jnp.asarray(vectors.T),
-        jnp.asarray(_shares(x, vectors.T)),
-        jnp.asarray(residuals),
-        jnp.asarray(errors),
-        count,
-    )
-    slope = size + (np.sqrt(n) if is_map else 0.0)
+    pairs = Eigenpairs(*map(jnp.asarray, (values, vectors.T, _shares(x, vectors.T), residuals, errors)))
     result = worst(
         (jnp.any(jnp.abs(system.switches(x)) <= _tree.eps(x) ** 0.5), RESULTS.switching),
-        (residual > stationary_tolerance(x, jnp.asarray(slope)), RESULTS.not_stationary),
+        (away, RESULTS.not_stationary),
     )
     return Leading(pairs, floor, bound, size, result)
