@@ -32,10 +32,10 @@ class Search(eqx.Module):
         # Not clipped before, since two projections in turn are none on what both have in common.
         return self._moved(self._own(self.constraint.project(self._moved(u))))
 
-    def inside(self, u: Float[Array, "n d"]) -> Bool[Array, " n"]:
-        """Whether points of the set lie in the box."""
+    def inside(self, u: Float[Array, " d"]) -> Bool[Array, ""]:
+        """Whether a point of the set lies in the box."""
         slack = _tree.eps(u) ** 0.5 * (self.high - self.low)
-        return jnp.all((u >= (self.low - slack)[None]) & (u <= (self.high + slack)[None]), axis=1)
+        return jnp.all((u >= self.low - slack) & (u <= self.high + slack))
 
     def _own(self, x: PyTree) -> Float[Array, " d"]:
         return _tree.ravel(_tree.players(x)[self.player])[0]
@@ -55,14 +55,14 @@ class Search(eqx.Module):
 
 
 @eqx.filter_jit
-def _evaluate(search: Search, centres: Float[Array, "n d"]) -> tuple[Array, Array, Array, Array]:
-    """At the nearest point of the set to each centre: the point, the loss, its gradient, and how far it curves downwards."""
+def _evaluate(search: Search, centres: Float[Array, "n d"]) -> tuple[Array, ...]:
+    """At the nearest point of the set to each centre: the point, whether the box holds it, loss, slope, and downward curvature."""
 
-    def one(centre: Array) -> tuple[Array, Array, Array, Array]:
+    def one(centre: Array) -> tuple[Array, ...]:
         u = search.point(centre)
         loss, slope = jax.value_and_grad(search.loss)(u)
         lowest = jnp.linalg.eigvalsh(jax.hessian(search.loss)(u))[0]
-        return u, loss, slope, jnp.maximum(-lowest, 0.0)
+        return u, search.inside(u), loss, slope, jnp.maximum(-lowest, 0.0)
 
     return jax.vmap(one)(centres)
 
@@ -87,7 +87,7 @@ def polish(search: Search, u: Float[Array, " d"]) -> tuple[Array, Array]:
     end = optx.minimise(lambda v, _: search.loss(search.point(v)), solver, u, max_steps=256, throw=False).value
     ends = jnp.stack([u, search.point(end)])
     losses = jax.vmap(search.loss)(ends)
-    losses = jnp.where(jnp.isfinite(losses) & search.inside(ends), losses, jnp.inf)
+    losses = jnp.where(jnp.isfinite(losses) & jax.vmap(search.inside)(ends), losses, jnp.inf)
     return ends[jnp.argmin(losses)], jnp.min(losses)
 
 
@@ -102,7 +102,7 @@ class Cells:
         axes = [np.linspace(a, b, 2 * count + 1)[1::2] for a, b in zip(low, high, strict=True)]
         self.centres = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
         self.halves = np.broadcast_to((high - low) / (2 * count), self.centres.shape).copy()
-        self.points, self.losses, self.slopes, curved = self._at(self.centres)
+        self.points, self.inside, self.losses, self.slopes, curved = self._at(self.centres)
         self.curvature, self.evaluated = self._largest(curved), len(self.centres)
 
     @staticmethod
@@ -119,6 +119,11 @@ class Cells:
     def defined(self) -> np.ndarray:
         """Where the loss has a finite value with derivatives."""
         return np.isfinite(self.losses) & np.all(np.isfinite(self.slopes), axis=1)
+
+    @property
+    def reached(self) -> np.ndarray:
+        """The losses where they are defined and of points in the box; infinite elsewhere."""
+        return np.where(self.defined & self.inside, self.losses, np.inf)
 
     @property
     def outside(self) -> np.ndarray:
@@ -139,10 +144,10 @@ class Cells:
         step[np.arange(len(chosen)), across] = self.halves[chosen, across] / 2
         centres = np.concatenate([self.centres[chosen] - step, self.centres[chosen] + step])
         halves = np.tile(self.halves[chosen] - step, (2, 1))
-        points, losses, slopes, curved = self._at(centres)
+        points, inside, losses, slopes, curved = self._at(centres)
         keep = np.ones(len(self.centres), bool)
         keep[chosen] = False
-        news = {"centres": centres, "halves": halves, "points": points, "losses": losses, "slopes": slopes}
+        news = {"centres": centres, "halves": halves, "points": points, "inside": inside, "losses": losses, "slopes": slopes}
         for name, new in news.items():
             setattr(self, name, np.concatenate([getattr(self, name)[keep], new]))
         self.curvature, self.evaluated = max(self.curvature, self._largest(curved)), self.evaluated + len(centres)
@@ -157,8 +162,7 @@ def refine(cells: Cells, best: float, enough: float, limit: int) -> None:
     """Split the cells with the lowest bounds until those are within `enough` of the best loss, or the cells are too many."""
     while cells.evaluated < limit:
         bounds = cells.bounds()
-        within = cells.defined & np.asarray(cells.search.inside(jnp.asarray(cells.points)))
-        best = min(best, float(np.min(cells.losses, initial=np.inf, where=within)))
+        best = min(best, float(np.min(cells.reached)))
         order = np.argsort(bounds)[: _BATCH // 2]
         chosen = order[bounds[order] < best - enough]
         if not chosen.size:

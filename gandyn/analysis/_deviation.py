@@ -142,9 +142,8 @@ def best_response(
 def _search(search: Search, now: float, tolerance: float, limit: int) -> Deviation:
     known = Cells(search)
     refine(known, now, tolerance / 2, limit)
-    losses = np.where(known.defined & np.asarray(search.inside(jnp.asarray(known.points))), known.losses, np.inf)
-    start = int(np.argmin(losses))
-    u, loss = jnp.asarray(known.points[start]), float(losses[start])
+    start = int(np.argmin(known.reached))
+    u, loss = jnp.asarray(known.points[start]), float(known.reached[start])
     polished, lower = polish(search, u) if np.isfinite(loss) else (u, np.inf)
     u, loss = (polished, float(lower)) if float(lower) <= loss else (u, loss)
     kept = _tree.ravel(_tree.players(search.x)[search.player])[0]
