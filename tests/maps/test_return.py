@@ -255,9 +255,9 @@ def test_a_start_on_the_section_never_returns_at_once():
 
 @pytest.mark.parametrize("second", [1.1, 1.01])
 def test_two_crossings_in_one_step_are_both_found(second):
-    found = gd.crossings(Forward(), jnp.array([0.0]), gd.Section(Pair(second), 0), 2)
+    found = gd.crossings(Forward(), jnp.array([0.0]), gd.Section(Pair(second), 0), 2, rtol=1e-6, atol=1e-6)
     # Steps grow tenfold where nothing bends, so that the last one spans both.
-    assert int(found.stats["steps"]) < 30
+    assert int(found.stats["steps"]) < 20
     np.testing.assert_allclose(found.ts, [1.0, second], rtol=0, atol=1e-14)
     np.testing.assert_array_equal(found.directions, [-1.0, 1.0])
 
