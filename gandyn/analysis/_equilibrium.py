@@ -119,13 +119,15 @@ def from_starts(system: AbstractSystem, starts: PyTree, solver: Any, max_steps: 
 
     def run(start: PyTree) -> tuple[Equilibrium, Array]:
         found = _equilibrium(system, start, solver, max_steps)
-        singular = jnp.linalg.svd(_residual_jacobian(system, found.state), compute_uv=False)
+        singular = jnp.linalg.svd(residual_jacobian(system, found.state), compute_uv=False)
         return found, singular
 
     return jax.vmap(run)(starts)
 
 
-def _residual_jacobian(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:
+@eqx.filter_jit
+def residual_jacobian(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:
+    """The dense Jacobian of the residual on the coordinates of a state."""
     vector, unravel = _tree.ravel(x)
     return jax.jacfwd(lambda v: _tree.ravel(system.residual(unravel(v)))[0])(vector)
 
@@ -148,6 +150,25 @@ class Manifold(eqx.Module):
         return self.tangent.shape[1]
 
 
+def null_vectors(system: AbstractSystem, x: PyTree) -> np.ndarray:
+    """An orthonormal basis, in columns, of what the Jacobian of the residual takes to zero, to within half of the digits."""
+    _, values, rows = np.linalg.svd(np.asarray(residual_jacobian(system, x)))
+    eps = _tree.eps(x)
+    return rows[values <= eps**0.5 * max(values[0], eps)].T
+
+
+def solved_beside(
+    system: AbstractSystem, x: PyTree, basis: np.ndarray, count: int, length: float, seed: int
+) -> tuple[Equilibrium, np.ndarray]:
+    """What Newton's method finds from random states at a distance in the span of a basis, and how far that is from `x`."""
+    vector, unravel = _tree.ravel(x)
+    directions = np.random.default_rng(seed).normal(size=(count, basis.shape[1]))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    starts = jax.vmap(lambda d: unravel(vector + length * d))(jnp.asarray(directions @ basis.T, vector.dtype))
+    found, _ = from_starts(system, starts, newton(x), 256)
+    return found, np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0] - vector)(found.state))
+
+
 def manifold(system: AbstractSystem, x: PyTree, *, step: float = 1e-2) -> Manifold:
     """Whether an equilibrium lies on a manifold of equilibria, found by moving along the null space and solving again.
 
@@ -166,19 +187,12 @@ def manifold(system: AbstractSystem, x: PyTree, *, step: float = 1e-2) -> Manifo
         ValueError: A state of the wrong structure.
     """
     system, x = prepare(system, x)
-    vector, unravel = _tree.ravel(x)
-    _, values, rows = np.linalg.svd(np.asarray(eqx.filter_jit(_residual_jacobian)(system, x)))
-    eps = _tree.eps(x)
-    null = rows[values <= eps**0.5 * max(values[0], eps)].T
+    vector, null = _tree.ravel(x)[0], null_vectors(system, x)
     kernel = null.shape[1]
     if kernel == 0:
         return Manifold(jnp.zeros((vector.size, 0), vector.dtype), 0, jnp.zeros(()))
     length = step * (1 + float(jnp.linalg.norm(vector)))
-    directions = np.random.default_rng(0).normal(size=(2 * kernel + 2, kernel))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    starts = jax.vmap(lambda d: unravel(vector + length * d))(jnp.asarray(directions @ null.T, vector.dtype))
-    found, _ = from_starts(system, starts, newton(x), 256)
-    moved = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0] - vector)(found.state))
+    found, moved = solved_beside(system, x, null, 2 * kernel + 2, length, seed=0)
     far = np.asarray(found.result == RESULTS.successful) & (np.linalg.norm(moved, axis=1) > length / 10)
     if not far.any():
         return Manifold(jnp.zeros((vector.size, 0), vector.dtype), kernel, jnp.zeros(()))

@@ -14,7 +14,7 @@ from .._system import AbstractFlow, AbstractGame, AbstractSystem, Players
 from ..games._gan import AbstractGAN
 from ..games._measure import AbstractMeasure
 from ..objectives import AbstractObjective
-from ._equilibrium import Manifold, from_starts, manifold, newton
+from ._equilibrium import Manifold, manifold, null_vectors, solved_beside
 from ._linear import damped_solve, jacobian
 
 _FREQUENCIES, _DIRECTIONS = 128, 4
@@ -208,12 +208,6 @@ class Matching(_Descent):
         return jax.tree.map(jnp.negative, jax.grad(squared)(x))
 
 
-@eqx.filter_jit
-def _slopes(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:
-    vector, unravel = _tree.ravel(x)
-    return jax.jacfwd(lambda v: _tree.ravel(system.residual(unravel(v)))[0])(vector)
-
-
 class Zeros(NamedTuple):
     """The manifold of a system's zeros through one of them, and whether there are certainly no more directions of zeros."""
 
@@ -231,16 +225,10 @@ def zeros(system: AbstractSystem, x: PyTree) -> Zeros:
     spare_count = found.kernel - found.dimension
     if spare_count == 0:
         return Zeros(found, True)
-    vector, unravel = _tree.ravel(x)
-    rows = np.linalg.svd(np.asarray(_slopes(system, x)))[2]
-    null, tangent = rows[rows.shape[0] - found.kernel :].T, np.asarray(found.tangent)
+    null, tangent = null_vectors(system, x), np.asarray(found.tangent)
     spare = np.linalg.svd(null - tangent @ (tangent.T @ null), full_matrices=False)[0][:, :spare_count]
-    length = 0.01 * (1 + float(jnp.linalg.norm(vector)))
+    length = 0.01 * (1 + float(_tree.norm(x)))
     # As many as in `manifold`, so that nothing is compiled again.
-    directions = np.random.default_rng(1).normal(size=(2 * found.kernel + 2, spare_count))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    starts = jax.vmap(lambda d: unravel(vector + length * d))(jnp.asarray(directions @ spare.T, vector.dtype))
-    back, _ = from_starts(system, starts, newton(x), 256)
-    ends = np.asarray(jax.vmap(lambda s: _tree.ravel(s)[0] - vector)(back.state))
-    fallen = np.linalg.norm(ends @ spare, axis=1) < length / 10
+    back, moved = solved_beside(system, x, spare, 2 * found.kernel + 2, length, seed=1)
+    fallen = np.linalg.norm(moved @ spare, axis=1) < length / 10
     return Zeros(found, bool(np.all(fallen & np.asarray(back.result == RESULTS.successful))))
