@@ -59,6 +59,7 @@ class Products(eqx.Module):
             return jax.grad(lambda u: self.game.losses(Players(u, w))[0])(u)
         return jax.grad(lambda w: self.game.losses(Players(u, w))[1])(w)
 
+    @eqx.filter_jit
     def block(self, player: int, v: Array) -> Array:
         """The Hessian of a player's loss in its own coordinates, times a vector."""
         u, w = self.game.start()
@@ -66,6 +67,7 @@ class Products(eqx.Module):
             return jax.jvp(lambda u: self._slope(0, u, w), (u,), (v,))[1]
         return jax.jvp(lambda w: self._slope(1, u, w), (w,), (v,))[1]
 
+    @eqx.filter_jit
     def priced(self, lam: Array, v: Array) -> Array:
         """The discriminator's Hessian with the price of its moves, times a vector."""
         y = self.game.start()
@@ -76,10 +78,17 @@ class Products(eqx.Module):
 
         return self.block(1, v) + lam * jax.jvp(jax.grad(price), (y.discriminator,), (v,))[1]
 
+    @eqx.filter_jit
     def answer(self, v: Array) -> Array:
         """By how much the discriminator's gradient falls as the generator moves."""
         u, w = self.game.start()
         return -jax.jvp(lambda u: self._slope(1, u, w), (u,), (v,))[1]
+
+    @eqx.filter_jit
+    def push(self) -> Array:
+        """The size of the generator's gradient in the discriminator's parameters."""
+        u, w = self.game.start()
+        return jnp.linalg.norm(jax.grad(lambda w: self.game.losses(Players(u, w))[0])(w))
 
     def generator(self, v: Array, q: Array) -> tuple[Array, Array]:
         """The second derivatives of the generator's loss, times a move of both players."""
@@ -92,27 +101,6 @@ class Products(eqx.Module):
         """The transpose of `answer`."""
         u, w = self.game.start()
         return -jax.grad(lambda u: jnp.vdot(self._slope(1, u, w), q))(u)
-
-
-@eqx.filter_jit
-def _block(products: Products, player: int, v: Array) -> Array:
-    return products.block(player, v)
-
-
-@eqx.filter_jit
-def _answer(products: Products, v: Array) -> Array:
-    return products.answer(v)
-
-
-@eqx.filter_jit
-def _push(products: Products) -> Array:
-    u, w = products.game.start()
-    return jnp.linalg.norm(jax.grad(lambda w: products.game.losses(Players(u, w))[0])(w))
-
-
-@eqx.filter_jit
-def _priced(products: Products, lam: Array, v: Array) -> Array:
-    return products.priced(lam, v)
 
 
 @eqx.filter_jit
@@ -142,20 +130,27 @@ class Extreme(NamedTuple):
     vector: np.ndarray | None
 
 
-def least_values(product: Callable[[Array], Array], n: int, lanczos: Lanczos, start: np.ndarray | None = None) -> Extreme:
-    """The least eigenvalues of a symmetric operator, with what they leave over; none where none converged."""
+def least_values(product: Callable[[Array], Array], like: Array, lanczos: Lanczos, start: np.ndarray | None = None) -> Extreme:
+    """The least eigenvalues of a symmetric operator on vectors such as `like`, with what they leave over.
+
+    There are none where none converged, and a size that is no number where a product has an entry that is none.
+    """
+    n = like.size
 
     def multiply(v: np.ndarray) -> np.ndarray:
-        return np.asarray(product(jnp.asarray(v.reshape(n))))
+        return np.asarray(product(jnp.asarray(v.reshape(n), like.dtype)), float)
 
+    start = np.random.default_rng(lanczos.seed).normal(size=n) if start is None else start
+    if not np.all(np.isfinite(multiply(start))):
+        return Extreme(np.zeros(0), np.zeros(0), np.nan, None)
     if n <= lanczos.basis:
         matrix = np.stack([multiply(row) for row in np.eye(n)])
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
         size, vectors = float(np.abs(values).max()), vectors[:, : lanczos.count]
     else:
-        size = float(np.abs(_ritz(multiply, n, 1, "LM", lanczos, start, 1e-2)[0]).max(initial=0.0))
+        size = float(np.abs(_ritz(multiply, 1, "LM", lanczos, start, 1e-2)[0]).max(initial=0.0))
         # Shifted, because ARPACK's tolerance is relative to the eigenvalue, and those wanted may be zero.
-        vectors = _ritz(lambda v: multiply(v) - size * v.reshape(n), n, lanczos.count, "SA", lanczos, start, None)[1]
+        vectors = _ritz(lambda v: multiply(v) - size * v.reshape(n), lanczos.count, "SA", lanczos, start)[1]
     images = np.stack([multiply(v) for v in vectors.T], axis=1) if vectors.size else vectors
     values = np.sum(vectors * images, axis=0)
     order = np.argsort(values)
@@ -164,10 +159,10 @@ def least_values(product: Callable[[Array], Array], n: int, lanczos: Lanczos, st
 
 
 def _ritz(
-    multiply: Callable, n: int, count: int, which: str, lanczos: Lanczos, start: np.ndarray | None, tolerance: float | None
+    multiply: Callable, count: int, which: str, lanczos: Lanczos, start: np.ndarray, tolerance: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The Ritz pairs that converged, or one direction and the form along it."""
-    start = np.random.default_rng(lanczos.seed).normal(size=n) if start is None else start
+    n = start.size
     kind: Any = LinearOperator
     settings: dict[str, Any] = {"v0": start, "ncv": lanczos.basis, "maxiter": lanczos.restarts}
     settings["tol"] = lanczos.tolerance if tolerance is None else tolerance
@@ -222,45 +217,46 @@ class MatrixFree:
     def alone(self, player: int) -> Judged:
         """A player's own loss, the other staying."""
         n = self.y[player].size
-        found = least_values(lambda v: _block(self.products, player, v), n, self.lanczos)
+        found = least_values(lambda v: self.products.block(player, v), self.y[player], self.lanczos)
         return _judged(found, 0.0, self.fine, n, self.lanczos.tolerance)
 
     def coupling(self) -> float:
         """How strongly the discriminator's gradient depends on the generator, along a random direction."""
-        return float(jnp.linalg.norm(_answer(self.products, self._generic(0))))
+        return float(jnp.linalg.norm(self.products.answer(self._generic(0))))
 
     def push(self) -> float:
         """The size of the generator's gradient in the discriminator's parameters, zero where the game is zero-sum."""
-        return float(_push(self.products))
+        return float(self.products.push())
 
     def scale(self, size: float) -> float:
         """A price at which moves cost about as much as they lose."""
         v = self._generic(1)
-        one, two = (_priced(self.products, jnp.asarray(lam), v) for lam in (0.0, 1.0))
+        one, two = (self.products.priced(jnp.asarray(lam, v.dtype), v) for lam in (0.0, 1.0))
         metric = float(jnp.linalg.norm(two - one)) / 2
         return max(size, self.coupling()) / metric if metric > 0 else np.nan
 
     def _generic(self, player: int) -> Array:
         v = np.random.default_rng(self.lanczos.seed).normal(size=self.y[player].size)
-        return jnp.asarray(v / np.linalg.norm(v))
+        return jnp.asarray(v / np.linalg.norm(v), self.y[player].dtype)
 
     def answered(self, lam: float, start: np.ndarray | None = None) -> Judged:
         """The generator's loss, the discriminator answering at a price."""
-        price, worst, n, m = jnp.asarray(lam), 0.0, self.y[0].size, self.y[1].size
+        n, m = (player.size for player in self.y)
+        price, worst = jnp.asarray(lam, self.y[1].dtype), 0.0
 
         def product(v: Array) -> Array:
             nonlocal worst
-            image, residual = _schur(self.products, price, v, self.lanczos.tolerance, self.lanczos.steps)
+            image, residual = _schur(self.products, price, v, max(self.lanczos.tolerance, self.fine), self.lanczos.steps)
             worst = max(worst, float(residual))
             return image
 
         if lam < self.concave_from:
-            inner = least_values(lambda v: _priced(self.products, price, v), m, self.lanczos)
+            inner = least_values(lambda v: self.products.priced(price, v), self.y[1], self.lanczos)
             if _judged(inner, 0.0, self.fine, m, self.lanczos.tolerance).code != STRICT:
                 return _judged(inner._replace(values=inner.values[:0]), 0.0, self.fine, m, self.lanczos.tolerance)
             # The price only adds to it.
             self.concave_from = lam
-        found = least_values(product, n, self.lanczos, start)
+        found = least_values(product, self.y[0], self.lanczos, start)
         return _judged(found, worst, self.fine, n, self.lanczos.tolerance)
 
 

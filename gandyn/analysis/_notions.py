@@ -153,7 +153,10 @@ def _matrix_free(local: Local, points: Stationarity, norm: Callable, lanczos: La
     """The answer from products."""
     free, y = MatrixFree(local, norm, lanczos), local.start()
     generator, discriminator = free.alone(0), free.alone(1)
-    tolerance = stationary_tolerance(y, jnp.asarray(max(generator.size, discriminator.size, free.coupling())))
+    slope = np.max([generator.size, discriminator.size, free.coupling()])
+    if not np.isfinite(slope):
+        return failed(first(local.game.failure(local.x), RESULTS.nonfinite), points.residual)
+    tolerance = stationary_tolerance(y, jnp.asarray(slope))
     if points.residual > tolerance:
         return failed(RESULTS.not_stationary, points.residual)
     push, zero_sum = free.push(), opposed(local)

@@ -1,6 +1,4 @@
-"""Nash, Stackelberg, proximal: against matrices in many digits, by hand, beyond second order, with constraints, matrix-free."""
-
-import itertools
+"""Nash, Stackelberg, proximal: against matrices in many digits, by hand, beyond second order, with constraints."""
 
 import equinox as eqx
 import jax
@@ -396,66 +394,3 @@ def test_what_is_no_game_of_two(unchecked):
         say(gd.games.quadratic(1.0, 0.0, 1.0), constraint=gd.Box(0.0, 1.0), spectrum=gd.Lanczos())
     with pytest.raises(ValueError, match="count must be"):
         gd.Lanczos(count=50)
-
-
-# Without a matrix
-
-
-class Centred(gd.AbstractGame):
-    """A zero-sum game with forms of the distance from a point added, which leave it stationary.
-
-    The generator gains by a shift of its output, which the discriminator sees, and pays for every other move.
-    """
-
-    game: gd.GAN
-    centre: gd.Players
-    gain: float
-    pay: float
-
-    def losses(self, x):
-        u, w = (jax.tree.map(jnp.subtract, a, b) for a, b in zip(x, self.centre, strict=True))
-        squares = [sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(part)) / 2 for part in (u, w)]
-        shift = jnp.sum(u.layers[-1].bias)
-        value = self.game.losses(x)[0] + self.pay * (squares[0] - squares[1]) - self.gain * shift**2
-        return value, -value
-
-
-@pytest.fixture(scope="module")
-def networks():
-    keys = jax.random.split(jax.random.key(0), 3)
-    generator, apply_g = gd.network(eqx.nn.MLP(2, 2, 16, 1, jnp.tanh, key=keys[0]))
-    discriminator, apply_d = gd.network(eqx.nn.MLP(2, "scalar", 24, 1, jnp.tanh, key=keys[1]))
-    discriminator = eqx.tree_at(lambda d: (d.layers[-1].weight, d.layers[-1].bias), discriminator, replace_fn=jnp.zeros_like)
-    latent = jax.random.normal(keys[2], (8, 2))
-    data = jax.vmap(lambda z: apply_g(generator, z))(latent)
-    game = gd.GAN(apply_g, apply_d, gd.Discrete(data), gd.Discrete(latent), gd.objectives.minimax)
-    x = gd.Players(generator, discriminator)
-    return Centred(game, x, 0.015, 0.05), x
-
-
-def test_lanczos_agrees_with_matrices_on_a_network(networks):
-    game, x = networks
-    dense, free = say(game, x), say(game, x, spectrum=gd.Lanczos(basis=30))
-    for notion, player in itertools.product(("nash", "stackelberg"), ("generator", "discriminator")):
-        one, other = (getattr(getattr(found, notion), player) for found in (dense, free))
-        if other.verdict != "undecided":
-            assert one.verdict == other.verdict
-        gap = abs(float(one.eigenvalues[0] - other.eigenvalues[0]))
-        assert gap <= float(one.error + other.error)
-    assert (free.nash.verdict, free.stackelberg.verdict) == ("no", "strict")
-    limit = float(dense.proximal)
-    assert abs(float(free.proximal) - limit) <= float(free.proximal_error) + float(dense.proximal_error)
-    assert float(free.proximal_error) < 1e-4 * limit
-    for lam in (0.0, 0.5 * limit, 2 * limit, np.inf):
-        assert free.proximal_at(lam) == dense.proximal_at(lam)
-    with pytest.raises(ValueError, match="were not formed"):
-        free.curvature(jnp.ones(1))
-
-
-def test_lanczos_on_multiples_of_the_identity():
-    # Every vector is an eigenvector, on which ARPACK gives up; -3/4 + 4/(1 + 2 lam) = 0 at lam = 13/6.
-    n = 50
-    game = gd.games.quadratic(-0.75 * jnp.eye(n), 2 * jnp.eye(n), jnp.eye(n))
-    found = say(game, gd.Players(jnp.zeros(n), jnp.zeros(n)), spectrum=gd.Lanczos())
-    assert (found.nash.verdict, found.stackelberg.verdict) == ("no", "strict")
-    assert float(found.proximal) == pytest.approx(13 / 6, rel=1e-6)
