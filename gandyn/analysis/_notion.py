@@ -140,6 +140,7 @@ class Notions(eqx.Module):
 
 
 def failed(result: RESULTS, residual: float) -> Notions:
+    """What is said of a point of which nothing is known but why."""
     nothing = Condition(jnp.zeros((0,)), jnp.asarray(jnp.nan), jnp.asarray(FAILED))
     none, nan = Notion(nothing, nothing), jnp.asarray(jnp.nan)
     return Notions(none, none, nan, nan, result, jnp.asarray(residual), result)

@@ -219,7 +219,8 @@ def notions(
     A definite form is *strict*; an eigenvalue below minus its error refutes. Where one is zero to within its error it is
     looked at further: a loss that is constant along the null space to rounding, as with bilinear games and manifolds of
     equilibria, is *weak*; along a single null direction the third and fourth derivatives decide; anything else is
-    *undecided*. The error covers rounding, the residual, and quadratures. In a game that is not zero-sum "the largest
+    *undecided*. The error covers rounding, the residual, and quadratures (with `Lanczos` rounding and its own residuals
+    only). In a game that is not zero-sum "the largest
     :math:`\lambda`" is that up to which the point is proximal for every smaller one.
 
     Args:

@@ -9,13 +9,11 @@ from .._json import plain
 from .._record import as_json, environment, save
 from ..analysis._equilibrium import equilibrium
 from ..analysis._notions import notions
-from ..games._distance import euclidean, sobolev
 from ._console import check_figure, check_folder, describe, double_precision, draw, show, show_json
 from ._games import as_number, choose
 from ._options import FAILED, FINE, Flow, Words
-from ._specs import assemble, settings
+from ._specs import NORMS, assemble, settings
 
-NORMS = {"euclidean": euclidean, "sobolev": sobolev}
 PLAYERS = ("generator", "discriminator")
 
 
