@@ -56,7 +56,7 @@ class Search(eqx.Module):
 
 @eqx.filter_jit
 def _evaluate(search: Search, centres: Float[Array, "n d"]) -> tuple[Array, ...]:
-    """At the nearest point of the set to each centre: the point, whether the box holds it, loss, slope, and downward curvature."""
+    """At the nearest point of the set to each centre: the point, whether the box holds it, loss, slope, curvature downwards."""
 
     def one(centre: Array) -> tuple[Array, ...]:
         u = search.point(centre)
@@ -70,23 +70,26 @@ def _evaluate(search: Search, centres: Float[Array, "n d"]) -> tuple[Array, ...]
 @eqx.filter_jit
 def polish(search: Search, u: Float[Array, " d"]) -> tuple[Array, Array]:
     """A local minimum on the set, from a point of it, and the loss there."""
+    valued = jax.value_and_grad(search.loss)
 
-    def along(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
-        v, reach = carry
-        new = search.point(v - reach * jax.grad(search.loss)(v))
-        lower = search.loss(new) <= search.loss(v)
-        return (jnp.where(lower, new, v), jnp.where(lower, reach, reach / 2)), None
+    def along(carry: tuple[Array, ...], _: None) -> tuple[tuple[Array, ...], None]:
+        v, loss, slope, reach = carry
+        new = search.point(v - reach * slope)
+        stepped = (new, *valued(new), reach)
+        lower = stepped[1] <= loss
+        return jax.tree.map(lambda a, b: jnp.where(lower, a, b), stepped, (v, loss, slope, reach / 2)), None
 
     # Projected steps find the place on the boundary, where a quasi-Newton method stalls; that finds the digits inside.
     steepest = jnp.max(jnp.abs(jnp.linalg.eigvalsh(jax.hessian(search.loss)(u))))
-    across = jnp.linalg.norm(jax.grad(search.loss)(u)) / jnp.linalg.norm(search.high - search.low)
+    loss, slope = valued(u)
+    across = jnp.linalg.norm(slope) / jnp.linalg.norm(search.high - search.low)
     reach = 1 / jnp.maximum(jnp.maximum(steepest, across), jnp.finfo(u.dtype).tiny)
-    (u, _), _ = jax.lax.scan(along, (u, reach), length=256)
+    (u, loss, *_), _ = jax.lax.scan(along, (u, loss, slope, reach), length=256)
     tolerance = 10 * _tree.eps(u)
     solver = optx.BFGS(rtol=tolerance, atol=tolerance)
     end = optx.minimise(lambda v, _: search.loss(search.point(v)), solver, u, max_steps=256, throw=False).value
     ends = jnp.stack([u, search.point(end)])
-    losses = jax.vmap(search.loss)(ends)
+    losses = jnp.stack([loss, search.loss(ends[1])])
     losses = jnp.where(jnp.isfinite(losses) & jax.vmap(search.inside)(ends), losses, jnp.inf)
     return ends[jnp.argmin(losses)], jnp.min(losses)
 
