@@ -23,6 +23,7 @@ from ._path import (
     LEFT,
     RUNNING,
     STUCK,
+    Path,
     Problem,
     all_tests,
     at,
@@ -39,8 +40,11 @@ from ._verdict import Stability
 # Test functions this many roundings from zero have no sign.
 _NOISE = 1e3
 _ENDS = {RUNNING: "points", LEFT: "span", STUCK: "lost", CLOSED: "closed", FAR: "unbounded"}
-# How exactly a bifurcation is located, relative to its eigenvalues: the root of a rounding, for branches that cross.
-_EXACT = 1e-6
+
+
+def _exact(eps: float) -> float:
+    """How exactly a bifurcation is located, relative to its eigenvalues: a little worse than the root of rounding."""
+    return eps**0.375
 
 
 class Special(eqx.Module):
@@ -122,10 +126,11 @@ def _special(problem: Problem, point: Array, tangent: Array, kind: str) -> Speci
     discrete = isinstance(system, AbstractMap)
     values = np.linalg.eigvals(np.asarray(eqx.filter_jit(jacobian)(system, x)))
     value, scale = _critical(values, kind, discrete), 1 + np.abs(values).max()
+    exact = _exact(_tree.eps(problem.like)) * scale
     oscillating = kind in ("Hopf", "Neimark-Sacker")
     off = abs(abs(value) - 1) if discrete else abs(value.real)
     # Where the eigenvalues of a pair are real the test function vanishes too, at a neutral saddle.
-    if oscillating and not (off <= _EXACT * scale and abs(value.imag) > _EXACT * scale):
+    if oscillating and not (off <= exact and abs(value.imag) > exact):
         return None
     coefficient, character = jnp.asarray(jnp.nan), ""
     if kind == "fold":
@@ -172,10 +177,13 @@ def _specials(problem: Problem, points: Array, tangents: Array, eps: float) -> t
         if special is not None:
             found.append((int(place), float(tangents[place] @ (point - points[place])), special))
     found.sort(key=lambda entry: entry[:2])
-    branching = [entry[:2] for entry in found if entry[2].kind == "branch point"]
-    # On a pitchfork's bent branch the parameter turns back at the branch point, which is no fold.
-    near = [(i, s) for i, s, special in found if special.kind == "fold" for j, t in branching if i == j and abs(s - t) < _EXACT]
-    return tuple(special for i, s, special in found if not (special.kind == "fold" and (i, s) in near))
+    crossed = [(place, along) for place, along, special in found if special.kind == "branch point"]
+
+    def turns_there(place: int, along: float) -> bool:
+        """On a pitchfork's bent branch the parameter turns back at the branch point, which is no fold."""
+        return any(place == other and abs(along - s) < _exact(eps) for other, s in crossed)
+
+    return tuple(special for place, s, special in found if not (special.kind == "fold" and turns_there(place, s)))
 
 
 @eqx.filter_jit
@@ -187,6 +195,44 @@ def _along(problem: Problem, points: Array) -> tuple[PyTree, Stability]:
         return x, _stability(system, x, None)
 
     return jax.vmap(one)(points)
+
+
+def _begin(
+    system: AbstractSystem, where: Callable, guess: PyTree | Special, span: tuple[float, float], throw: bool
+) -> tuple[Problem, Array, Array, Array]:
+    """What is followed, from which point, in which direction, and between which values of the parameter."""
+    low, high = map(float, span)
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ValueError(f"The span must be two increasing finite numbers; got {span}.")
+    chosen = _tree.select(system, where)
+    _tree.check_tied(system, chosen, AbstractSystem)
+    moved, crossing = tuple((i, jnp.ones(())) for i in chosen), isinstance(guess, Special)
+    if crossing and not bool(jnp.all(jnp.isfinite(guess.other))):
+        raise ValueError(f"At a {guess.kind} no other branch of equilibria crosses; pass a branch point, or a state.")
+    value = float(guess.value if crossing else _tree.real(jax.tree.leaves(where(system))[0]))
+    if not low <= value <= high:
+        raise ValueError(f"The parameter starts at {value}, outside the span {span}.")
+    system, state = prepare(system, guess.state if crossing else guess)
+    system, state = move(system, moved, jnp.asarray(value)), settled(system, state)
+    if not crossing:
+        found = _equilibrium(system, state, default_solver(state), 256)
+        check(found.result, throw, "continuation: ")
+        state = found.state
+    vector = _tree.ravel(state)[0]
+    unit = jnp.asarray(high - low, vector.dtype)
+    aside = idle(system, state, eqx.filter_jit(jacobian)(system, state), None)
+    problem, start = Problem(system, moved, state, unit, aside), jnp.append(vector, value / unit)
+    tangent = guess.other.at[-1].divide(unit) if crossing else first_tangent(problem, start)
+    return problem, start, tangent / jnp.linalg.norm(tangent), jnp.asarray([low, high], vector.dtype) / unit
+
+
+def _joined(back: Path | None, ahead: Path) -> tuple[Array, Array]:
+    """The points and tangents of a path in both directions, in one order; the start stands once."""
+    points, tangents = ahead.points[: int(ahead.filled)], ahead.tangents[: int(ahead.filled)]
+    if back is None:
+        return points, tangents
+    before = slice(int(back.filled) - 1, 0, -1)
+    return jnp.concatenate([back.points[before], points]), jnp.concatenate([-back.tangents[before], tangents])
 
 
 def continuation(
@@ -221,50 +267,22 @@ def continuation(
         A `Branch`.
 
     Raises:
-        ValueError: An empty span, a start outside it, or a lens that selects nothing or only one of two copies.
+        ValueError: An empty span, a start outside it, a lens that selects nothing or only one of two copies, a bifurcation at
+            which no branch crosses, or a step or number of points that is not positive.
         RuntimeError: No equilibrium near the guess, or the branch is lost or longer than `points` (with `throw`).
     """
-    low, high = map(float, span)
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise ValueError(f"The span must be two increasing finite numbers; got {span}.")
-    chosen = _tree.select(system, where)
-    _tree.check_tied(system, chosen, AbstractSystem)
-    moved = tuple((i, jnp.ones(())) for i in chosen)
-    value = float(np.asarray(_tree.real(jax.tree.leaves(where(system))[0])))
-    state = guess.state if isinstance(guess, Special) else guess
-    value = float(guess.value) if isinstance(guess, Special) else value
-    if not low <= value <= high:
-        raise ValueError(f"The parameter starts at {value}, outside the span {span}.")
-    system, state = prepare(system, state)
-    system = move(system, moved, jnp.asarray(value))
-    state = settled(system, state)
-    found = _equilibrium(system, state, default_solver(state), 256)
-    if not isinstance(guess, Special):
-        check(found.result, throw, "continuation: ")
-        state = found.state
-    vector = _tree.ravel(state)[0]
-    unit = jnp.asarray(high - low, vector.dtype)
-    aside = idle(system, state, eqx.filter_jit(jacobian)(system, state), None)
-    problem = Problem(system, moved, state, unit, aside)
-    start = jnp.append(vector, value / unit)
-    if isinstance(guess, Special):
-        tangent = guess.other.at[-1].divide(unit)
-        tangent = tangent / jnp.linalg.norm(tangent)
-    else:
-        tangent = first_tangent(problem, start)
-    eps = _tree.eps(state)
-    steps = jnp.asarray([step / 5, step * eps**0.5, step], vector.dtype)
-    ends = jnp.asarray([low, high], vector.dtype) / unit
-    ahead = follow(problem, start, tangent, ends, steps, points + 1)
-    legs = [ahead] if int(ahead.code) == CLOSED else [follow(problem, start, -tangent, ends, steps, points + 1), ahead]
-    filled = [slice(0, int(leg.filled)) for leg in legs]
-    path, along = legs[-1].points[filled[-1]], legs[-1].tangents[filled[-1]]
-    if len(legs) == 2:
-        back = slice(int(legs[0].filled) - 1, 0, -1)
-        path, along = jnp.concatenate([legs[0].points[back], path]), jnp.concatenate([-legs[0].tangents[back], along])
-    codes = [int(leg.code) for leg in legs]
-    first, last = _ENDS[codes[0]], _ENDS[codes[-1]]
+    if not (step > 0 and points >= 1):
+        raise ValueError(f"continuation: step must be positive and points at least one; got {step} and {points}.")
+    problem, start, tangent, ends = _begin(system, where, guess, span, throw)
+    eps = _tree.eps(problem.like)
+    lengths = jnp.asarray([step / 5, step * eps**0.5, step], start.dtype)
+    ahead = follow(problem, start, tangent, ends, lengths, points + 1)
+    closed = int(ahead.code) == CLOSED
+    back = None if closed else follow(problem, start, -tangent, ends, lengths, points + 1)
+    path, along = _joined(back, ahead)
+    codes = int(ahead.code if back is None else back.code), int(ahead.code)
     result = RESULTS.branch_lost if STUCK in codes else RESULTS.branch_long if RUNNING in codes else RESULTS.successful
     check(result, throw, "continuation: ")
     states, stability = jax.tree.map(lambda leaf: leaf[: len(path)], _along(problem, _padded(path)))
-    return Branch(path[:, -1] * unit, states, stability, _specials(problem, path, along, eps), (first, last), result)
+    specials = _specials(problem, path, along, eps)
+    return Branch(path[:, -1] * problem.unit, states, stability, specials, (_ENDS[codes[0]], _ENDS[codes[1]]), result)

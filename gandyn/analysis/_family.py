@@ -12,9 +12,8 @@ from .._evolve import prepare
 from .._field import Flat
 from .._march import Solver
 from .._results import RESULTS, check
-from .._section import Section
 from .._system import AbstractFlow
-from ._recurrence import same_to
+from ._recurrence import across, same_to
 
 RETURNS = 4
 
@@ -46,10 +45,8 @@ def _family(flow: AbstractFlow, states: PyTree, limit: Array, solver: Solver, ma
     def run(x: PyTree) -> Family:
         y, unravel = _tree.ravel(x)
         field = Flat(flow, unravel)
-        velocity = field(y)
-        section = Section.through(x, unravel(velocity))
-        (times, ends, _, _), end = search(field, section, y, RETURNS, limit.astype(y.dtype), GUARD, solver, max_steps)
-        gaps = jnp.linalg.norm(ends - y[None], axis=1) / (jnp.linalg.norm(velocity) * times)
+        (times, ends, _, _), end = search(field, across(field, y), y, RETURNS, limit.astype(y.dtype), GUARD, solver, max_steps)
+        gaps = jnp.linalg.norm(ends - y[None], axis=1) / (jnp.linalg.norm(field(y)) * times)
         gaps = jnp.where(jnp.isfinite(gaps), gaps, jnp.inf)
         # The first that is as good as any, as an orbit that closes does so every time.
         same = same_to(solver)

@@ -126,15 +126,20 @@ class Arnoldi(eqx.Module):
 _SPARSE: Any = sparse
 
 
-def _eigs(multiply: Callable, n: int, which: str, arnoldi: Arnoldi, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """What converged, largest first; nothing if nothing did."""
+def eigenpairs(multiply: Callable, n: int, dtype: Any, *, symmetric: bool = False, **settings: Any) -> tuple[Any, Any]:
+    """The eigenvalues of an operator that converge and their vectors, as columns; none where ARPACK gives up."""
     operator = _SPARSE.LinearOperator((n, n), matvec=multiply, dtype=dtype)
     try:
-        values, vectors = _SPARSE.eigs(operator, which=which, **arnoldi.settings(n))
+        return (_SPARSE.eigsh if symmetric else _SPARSE.eigs)(operator, **settings)
     except _SPARSE.ArpackNoConvergence as found:
-        values, vectors = found.eigenvalues, found.eigenvectors
+        return found.eigenvalues, found.eigenvectors
     except _SPARSE.ArpackError:
-        return np.zeros(0, complex), np.zeros((n, 0), complex)
+        return np.zeros(0), np.zeros((n, 0))
+
+
+def _eigs(multiply: Callable, n: int, which: str, arnoldi: Arnoldi, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What converged, largest first; nothing if nothing did."""
+    values, vectors = eigenpairs(multiply, n, dtype, which=which, **arnoldi.settings(n))
     order = np.argsort(-(np.real(values) if which == "LR" else np.abs(values)), kind="stable")
     return values[order], vectors[:, order]
 

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 from jaxtyping import Array
-from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
 from .._system import Players
 from ..games._distance import beneath
 from ._blocks import Local
+from ._krylov import eigenpairs
 from ._second_order import NO, STRICT, UNDECIDED, Condition
 
 _DECADES, _CLOSE = 5, 1e-7
@@ -162,21 +162,14 @@ def _ritz(
     multiply: Callable, count: int, which: str, lanczos: Lanczos, start: np.ndarray, tolerance: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The Ritz pairs that converged, or one direction and the form along it."""
-    n = start.size
-    kind: Any = LinearOperator
-    settings: dict[str, Any] = {"v0": start, "ncv": lanczos.basis, "maxiter": lanczos.restarts}
-    settings["tol"] = lanczos.tolerance if tolerance is None else tolerance
-    try:
-        found: Any = eigsh(kind((n, n), matvec=multiply, dtype=float), count, which=which, **settings)
-    except ArpackNoConvergence as error:
-        found = error.eigenvalues, error.eigenvectors
-    except ArpackError:
-        found = np.zeros(0), np.zeros((n, 0))
-    if not found[1].size:
+    tolerance = lanczos.tolerance if tolerance is None else tolerance
+    settings: dict[str, Any] = {"k": count, "which": which, "v0": start, "ncv": lanczos.basis, "maxiter": lanczos.restarts}
+    values, vectors = eigenpairs(multiply, start.size, float, symmetric=True, tol=tolerance, **settings)
+    if not values.size:
         # A start that is an eigenvector, as of a multiple of the identity; or else a direction that may refute.
         v = start / np.linalg.norm(start)
-        found = np.array([v @ multiply(v)]), v[:, None]
-    return found
+        return np.array([v @ multiply(v)]), v[:, None]
+    return values, vectors
 
 
 class Judged(NamedTuple):

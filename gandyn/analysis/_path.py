@@ -1,10 +1,13 @@
 """A branch of equilibria as a path: steps along its arclength, test functions at its points, and where they vanish."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import lineax as lx
+import optimistix as optx
 from jaxtyping import Array, Bool, Float, Int, PyTree, Scalar
 
 from .. import _tree
@@ -59,26 +62,21 @@ def _slope(problem: Problem, point: Array) -> Float[Array, "n k"]:
     return jax.jacfwd(lambda p: _residual(problem, p))(point)
 
 
+def _newton(equations: Callable[[Array, Any], Array], guess: Array, steps: int) -> Any:
+    """Newton's method to rounding, since it ends on a step shorter than the root of it; regular at branch points too."""
+    tolerance = float(jnp.finfo(guess.dtype).eps) ** 0.65
+    solver = optx.Newton(rtol=tolerance, atol=tolerance, linear_solver=lx.SVD())
+    return optx.root_find(equations, solver, guess, max_steps=steps, throw=False)
+
+
 def _corrected(problem: Problem, guess: Array, normal: Array) -> tuple[Array, Array, Array]:
     """The point of the branch on the plane through `guess`, whether Newton's method found it, and in how many steps."""
-    tolerance = jnp.finfo(guess.dtype).eps ** 0.65
 
-    def step(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        point, _, count = carry
-        matrix = jnp.concatenate([_slope(problem, point), normal[None]])
-        error = jnp.append(_residual(problem, point), normal @ (point - guess))
-        move = jnp.linalg.solve(matrix, -error)
-        # At a branch point the matrix is singular, which is no harm where there is nothing left to solve.
-        move = jnp.where(jnp.all(jnp.isfinite(move)) | (jnp.linalg.norm(error) > tolerance), move, 0.0)
-        return point + move, jnp.linalg.norm(move) / (1 + jnp.linalg.norm(point)), count + 1
+    def equations(point: Array, _: Any) -> Array:
+        return jnp.append(_residual(problem, point), normal @ (point - guess))
 
-    def going(carry: tuple[Array, Array, Array]) -> Array:
-        return (carry[1] > tolerance) & (carry[2] < _NEWTON)
-
-    start = (guess, jnp.asarray(jnp.inf, guess.dtype), jnp.asarray(0))
-    point, size, count = jax.lax.while_loop(going, step, start)
-    # Once more: from within the tolerance Newton's method reaches rounding.
-    return step((point, size, count))[0], size <= tolerance, count
+    found = _newton(equations, guess, _NEWTON)
+    return found.value, found.result == optx.RESULTS.successful, found.stats["num_steps"]
 
 
 def _along(problem: Problem, point: Array, before: Array) -> Array:
@@ -105,17 +103,13 @@ def branch_point(problem: Problem, guess: Array) -> Array:
     """
     n = guess.size - 1
 
-    def system(unknown: Array) -> Array:
+    def system(unknown: Array, _: Any) -> Array:
         point, w, b = unknown[: n + 1], unknown[n + 1 : -1], unknown[-1]
         return jnp.concatenate([_residual(problem, point) + b * w, _slope(problem, point).T @ w, (w @ w - 1)[None]])
 
-    def step(_: Int[Array, ""], unknown: Array) -> Array:
-        move = jnp.linalg.solve(jax.jacfwd(system)(unknown), -system(unknown))
-        return unknown + jnp.where(jnp.all(jnp.isfinite(move)), move, 0.0)
-
     left = jnp.linalg.svd(_slope(problem, guess))[0][:, -1]
     start = jnp.concatenate([guess, left, jnp.zeros((1,), guess.dtype)])
-    found = jax.lax.fori_loop(0, 10, step, start)[: n + 1]
+    found = _newton(system, start, 4 * _NEWTON).value[: n + 1]
     return jnp.where(jnp.linalg.norm(found - guess) < 0.1 * (1 + jnp.linalg.norm(guess)), found, guess)
 
 

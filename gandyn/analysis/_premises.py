@@ -57,8 +57,8 @@ class Blocks(NamedTuple):
     """The blocks of the Jacobian at an equilibrium, by how much they may be wrong, and what persists there.
 
     `form` is how far they are from the lemma's form, with its error. `level` is the error of the blocks and `loose` that of the
-    curvature; `limit` the largest level at which a number can be
-    called zero. `tangent` spans the directions of equilibria, `certain` tells that these are all.
+    curvature; `limit` the largest level at which a number can be called zero. `tangent` spans the directions of equilibria,
+    `certain` tells that these are all.
     """
 
     dd: np.ndarray

@@ -155,6 +155,11 @@ def test_what_cannot_be_followed():
         gd.continuation(Loop(0.0), parameter, jnp.array([1.0]), (2.0, -2.0))
     with pytest.raises(ValueError, match="outside the span"):
         gd.continuation(Loop(0.0), parameter, jnp.array([1.0]), (0.5, 2.0))
+    with pytest.raises(ValueError, match="step must be positive"):
+        gd.continuation(Loop(0.0), parameter, jnp.array([1.0]), (-2.0, 2.0), step=0.0)
+    fold = gd.continuation(Loop(0.0), parameter, jnp.array([1.0]), (-2.0, 2.0)).specials[0]
+    with pytest.raises(ValueError, match="At a fold no other branch"):
+        gd.continuation(Loop(0.0), parameter, fold, (-2.0, 2.0))
     with pytest.raises(RuntimeError, match="within `points`"):
         gd.continuation(Loop(0.0), parameter, jnp.array([1.0]), (-2.0, 2.0), points=5)
     short = gd.continuation(Loop(0.0), parameter, jnp.array([1.0]), (-2.0, 2.0), points=5, throw=False)
