@@ -30,6 +30,7 @@ ROOMS = (
     "_json",
     "_record",
     "plot",
+    "training",
     "claims",
     "report",
     "cli",

@@ -186,17 +186,25 @@ class Optax(AbstractMap):
         return state.point
 
     def __call__(self, x: Optimised) -> Optimised:
-        """One update of every player."""
-        names = _tree.player_names(x.point)
+        """One update of every player; in turn, one for each time that `order` names it."""
         if self.order is None:
-            return self._move(x, list(range(len(names))))
-        if set(self.order) != set(names):
-            raise ValueError(f"Optax: order={self.order} must name each of the players {names}.")
-        for name in self.order:
-            x = self._move(x, [names.index(name)])
+            return self.move(x, list(range(len(_tree.players(x.point)))))
+        for i in self._turns(x):
+            x = self.move(x, [i])
         return x
 
-    def _move(self, x: Optimised, moving: list[int]) -> Optimised:
+    def parts(self, state: Optimised) -> tuple[AbstractMap, ...]:
+        """One map for each player's update, if they move in turn."""
+        return (self,) if self.order is None else tuple(_Turn(self.flow, self.rules, i) for i in self._turns(state))
+
+    def _turns(self, x: Optimised) -> list[int]:
+        names = _tree.player_names(x.point)
+        if self.order is None or set(self.order) != set(names):
+            raise ValueError(f"Optax: order={self.order} must name each of the players {names}.")
+        return [names.index(name) for name in self.order]
+
+    def move(self, x: Optimised, moving: list[int]) -> Optimised:
+        """The state after an update of some of the players at once."""
         parts, field = _tree.players(x.point), _tree.players(self.flow(x.point))
         memory = list(x.memory)
         for i in moving:
@@ -256,3 +264,14 @@ class Optax(AbstractMap):
         if _tree.size(x.memory):
             return own
         return jnp.concatenate([own, self._smooth(x)[None].astype(own.dtype)])
+
+
+class _Turn(AbstractMap):
+    """The update of one player while the others rest."""
+
+    flow: AbstractFlow
+    rules: Any
+    player: int = eqx.field(static=True)
+
+    def __call__(self, x: Optimised) -> Optimised:
+        return Optax(self.flow, self.rules).move(x, [self.player])

@@ -1,0 +1,74 @@
+"""Mini-batches of a whole training map, and the flow and the game inside one."""
+
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Key, PyTree
+
+from .._system import AbstractFlow, AbstractGame, AbstractMap
+from ..games._gan import AbstractGAN
+from ..maps._random import Drawn, Random
+
+T = TypeVar("T", bound=eqx.Module)
+
+
+class Batches(eqx.Module):
+    """A redraw for `Random`: fresh samples of the data and of the latent law, in every GAN inside the map.
+
+    Copies of one GAN, as in `consensus(flow, gamma, of=game)`, see the same sample. Instance noise is left to its quadrature.
+
+    Args:
+        size: How many points of each law, with replacement.
+
+    Raises:
+        ValueError: A size that is not positive.
+    """
+
+    size: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        if self.size < 1:
+            raise ValueError(f"Batches: at least one point is drawn; got {self.size}.")
+
+    def __call__(self, key: Key[Array, ""], system: T) -> T:
+        """The map, flow or game with samples in place of its laws."""
+        real, latent = jax.random.split(key)
+
+        def draw(node: Any) -> Any:
+            if not isinstance(node, AbstractGAN):
+                return node
+            laws = node.real.sample(real, self.size), node.latent.sample(latent, self.size)
+            return eqx.tree_at(lambda gan: (gan.real, gan.latent), node, laws)
+
+        return jax.tree.map(draw, system, is_leaf=lambda node: isinstance(node, AbstractGAN))
+
+
+def inside(system: PyTree, kind: type[T]) -> T:
+    """The outermost part of a system that is of a kind: the flow that a map discretises, or its game.
+
+    Raises:
+        ValueError: There is none.
+    """
+    parts = jax.tree.leaves(system, is_leaf=lambda node: isinstance(node, kind))
+    found = [part for part in parts if isinstance(part, kind)]
+    if not found:
+        raise ValueError(f"There is no {kind.__name__.removeprefix('Abstract').lower()} inside {type(system).__name__}.")
+    return found[0]
+
+
+def still(step: AbstractMap, state: PyTree) -> tuple[AbstractMap, PyTree]:
+    """The map under the noise, and its state."""
+    while isinstance(step, Random) and isinstance(state, Drawn):
+        step, state = step.map, state.state
+    return step, state
+
+
+def field(step: AbstractMap) -> AbstractFlow:
+    """The flow that a map discretises."""
+    return inside(step, AbstractFlow)
+
+
+def game(step: AbstractMap) -> AbstractGame:
+    """The game that a map trains, with its penalties."""
+    return inside(step, AbstractGame)
