@@ -16,12 +16,13 @@ from .analysis._conserved import Conserved, conserved
 from .analysis._continuation import Branch, Special, continuation
 from .analysis._cycle import Cycle, cycle
 from .analysis._deviation import Deviation, best_response
+from .analysis._eigenpairs import Eigenpairs, eigenpairs
 from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._family import Family, family
-from .analysis._krylov import Arnoldi, Eigenpairs
+from .analysis._krylov import Arnoldi, Largest, Rightmost
 from .analysis._lanczos import Lanczos
-from .analysis._linear import blocks, linearize
+from .analysis._linear import Dense, blocks, linearize
 from .analysis._lyapunov import Lyapunov, lyapunov
 from .analysis._noise import Stationary, diffuse, stationary
 from .analysis._normal_form import NormalForm, normal_form
@@ -33,7 +34,7 @@ from .analysis._pursuit import Pursuit, keep_optimising
 from .analysis._rate import Rate, rate
 from .analysis._schur import Blocks
 from .analysis._second_order import Condition
-from .analysis._stability import Dense, stability
+from .analysis._stability import stability
 from .analysis._sweep import Sweep, sweep
 from .analysis._threshold import Threshold, critical_step, threshold
 from .analysis._transient import Transient, transient
@@ -133,6 +134,7 @@ __all__ = [
     "Iterated",
     "Kinked",
     "Lanczos",
+    "Largest",
     "Lookahead",
     "Lyapunov",
     "Manifold",
@@ -162,6 +164,7 @@ __all__ = [
     "Pursuit",
     "Random",
     "Rate",
+    "Rightmost",
     "Rule",
     "RungeKutta",
     "Scheduled",
@@ -198,6 +201,7 @@ __all__ = [
     "crossings",
     "cycle",
     "diffuse",
+    "eigenpairs",
     "equilibria",
     "equilibrium",
     "euclidean",

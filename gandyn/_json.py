@@ -26,10 +26,10 @@ from .analysis._conserved import Conserved
 from .analysis._continuation import Branch, Special
 from .analysis._cycle import Cycle
 from .analysis._deviation import Deviation
+from .analysis._eigenpairs import Eigenpairs
 from .analysis._equilibria import Equilibria
 from .analysis._equilibrium import Equilibrium, Manifold
 from .analysis._family import Family
-from .analysis._krylov import Eigenpairs
 from .analysis._lyapunov import Lyapunov
 from .analysis._normal_form import NormalForm
 from .analysis._notion import Notion, Notions
@@ -57,6 +57,7 @@ OUTCOMES = (
     "not_converged",
     "not_stationary",
     "no_eigenvalue",
+    "few_eigenvalues",
     "not_tangent",
     "switching",
     "unsettled",

@@ -30,6 +30,11 @@ class RESULTS(eqx.Enumeration):
         "No eigenvalue converged within the restarts. Give `Arnoldi` a larger `basis` or more `restarts`, or take "
         "spectrum=gd.Dense() where the matrix fits."
     )
+    few_eigenvalues = (
+        "Fewer eigenvalues converged within the restarts than were asked for. Give `Arnoldi` a larger `basis`, more `restarts` "
+        "or a looser `tolerance`, or take spectrum=gd.Dense() where the matrix fits; with throw=False the rows that did not "
+        "converge are NaN."
+    )
     not_tangent = (
         "The manifold given as `modulo` is not one of equilibria of this system at this point: the residual changes along it. "
         "Compute it by `manifold` from the same system and state."

@@ -48,7 +48,7 @@ def results():
         "Notion": gd.Notion(*[gd.Condition(three, three[0], jnp.array(code)) for code in (0, 2)]),
         "Blocks": gd.notions(gd.games.quadratic(-1.0, 3.0, 1.0), gd.Players(0.0, 0.0)).blocks,
         "Notions": gd.notions(gd.games.quadratic(-1.0, 3.0, 1.0), gd.Players(0.0, 0.0)),
-        "Eigenpairs": gd.Eigenpairs(three * 1j, jnp.ones((3, 2)) * 1j, jnp.ones((3, 1)), three, three),
+        "Eigenpairs": gd.Eigenpairs(three * 1j, jnp.ones((3, 2)) * 1j, jnp.ones((3, 1)), three, three, good),
         "Threshold": gd.Threshold(three[:1], (("stable", "unstable"),), good),
         "Sweep": gd.sweep(_stability_at_origin, flow, {"gamma": (_weight, [0.0, 1.0, np.inf])}, progress=False),
         "NormalForm": gd.NormalForm(three[0] * 1j, three[2] + 1j, three[1]),

@@ -13,7 +13,7 @@ from jaxtyping import Array
 from .._system import Players
 from ..games._distance import beneath
 from ._blocks import Local
-from ._krylov import eigenpairs
+from ._krylov import arpack
 from ._second_order import NO, STRICT, UNDECIDED, Condition
 
 _DECADES, _CLOSE = 5, 1e-7
@@ -164,7 +164,7 @@ def _ritz(
     """The Ritz pairs that converged, or one direction and the form along it."""
     tolerance = lanczos.tolerance if tolerance is None else tolerance
     settings: dict[str, Any] = {"k": count, "which": which, "v0": start, "ncv": lanczos.basis, "maxiter": lanczos.restarts}
-    values, vectors = eigenpairs(multiply, start.size, float, symmetric=True, tol=tolerance, **settings)
+    values, vectors = arpack(multiply, start.size, float, symmetric=True, tol=tolerance, **settings)
     if not values.size:
         # A start that is an eigenvector, as of a multiple of the identity; or else a direction that may refute.
         v = start / np.linalg.norm(start)

@@ -34,8 +34,13 @@ def linearize(system: AbstractSystem, x: PyTree) -> lx.JacobianLinearOperator:
     return lx.JacobianLinearOperator(_moving, moving, (system, still))
 
 
+class Dense(eqx.Module):
+    """All eigenvalues, from the matrix and LAPACK: the default, up to a few thousand coordinates."""
+
+
 @eqx.filter_jit
-def _matrix(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:
+def matrix(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:
+    """The dense Jacobian outside compiled code."""
     # From the system and not from an operator, which holds a trace of its own: that would compile at every call.
     return jacobian(system, x)
 
@@ -54,11 +59,11 @@ def blocks(system: AbstractSystem, x: PyTree) -> dict[tuple[Any, Any], Float[Arr
         Matrices by pairs of names, row first.
     """
     system, state = prepare(system, x)
-    matrix = _matrix(system, state)
+    full = matrix(system, state)
     names = _tree.player_names(state)
     ends = np.cumsum([_tree.size(player) for player in _tree.players(state)])
     spans = dict(zip(names, [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)], strict=True))
-    return {(row, column): matrix[spans[row], spans[column]] for row in names for column in names}
+    return {(row, column): full[spans[row], spans[column]] for row in names for column in names}
 
 
 def jacobian(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:

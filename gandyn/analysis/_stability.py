@@ -12,8 +12,9 @@ from .._results import RESULTS, check, first, message, worst
 from .._system import AbstractMap, AbstractSystem
 from ..games._measure import companion
 from ._equilibrium import Manifold
-from ._krylov import Arnoldi, leading
-from ._linear import across, damped_solve, eigenvalues, jacobian, smallest_singular_value
+from ._krylov import Arnoldi
+from ._leading import leading
+from ._linear import Dense, across, damped_solve, eigenvalues, jacobian, smallest_singular_value
 from ._memory import idle, names, restless, restless_leaves, settled, stationary_tolerance, without
 from ._pseudospectrum import perturbed_growth
 from ._verdict import Stability
@@ -136,10 +137,6 @@ def tangent_of(modulo: Manifold | None, x: PyTree) -> Array | None:
     if modulo.dimension == modulo.tangent.shape[0]:
         raise ValueError("Every direction is tangent to the manifold of equilibria: no mode is left to be stable or not.")
     return modulo.tangent
-
-
-class Dense(eqx.Module):
-    """All eigenvalues, from the matrix and LAPACK: the default, up to a few thousand coordinates."""
 
 
 def _leading(system: AbstractSystem, x: PyTree, arnoldi: Arnoldi) -> Stability:

@@ -7,7 +7,7 @@ from jaxtyping import Array, Complex, Float, Int, ScalarLike
 
 from .. import _tree
 from .._results import RESULTS
-from ._krylov import Eigenpairs
+from ._eigenpairs import Eigenpairs, phase
 
 STABLE, UNSTABLE, MARGINAL, UNDECIDED, FAILED = 0, 1, 2, 3, 4
 VERDICTS = ("stable", "unstable", "marginal", "undecided", "failed")
@@ -88,9 +88,7 @@ class Stability(eqx.Module):
     @eqx.filter_jit
     def zeta(self) -> Float[Array, "*b"]:
         r"""The phase factor :math:`\max_i |{\rm Im}\,\lambda_i / {\rm Re}\,\lambda_i|` (Nie and Patel, 2019)."""
-        real, imaginary = jnp.abs(self.eigenvalues.real), jnp.abs(self.eigenvalues.imag)
-        ratio = jnp.where(imaginary == 0, 0.0, imaginary / jnp.where(real > 0, real, 1.0))
-        return jnp.max(jnp.where((real == 0) & (imaginary > 0), jnp.inf, ratio), axis=-1)
+        return phase(self.eigenvalues)
 
     @property
     @eqx.filter_jit

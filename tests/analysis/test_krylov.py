@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import gandyn as gd
-from gandyn.analysis._krylov import _highest
+from gandyn.analysis._certificate import highest
 
 N = 30
 
@@ -91,13 +91,13 @@ def test_a_spectrum_along_the_imaginary_axis_is_not_called_stable():
 def test_the_bound_on_a_symmetric_operator_is_above_its_largest_eigenvalue():
     # A cluster at the top whose last member a residual would miss.
     values = np.concatenate([np.linspace(-1.0, 0.0, 900), 1e-6 * np.linspace(0.0, 1.0, 100)])
-    bounds = np.array([_highest(lambda v: values * v, 1000, seed) for seed in range(5)])
+    bounds = np.array([highest(lambda v: values * v, 1000, seed) for seed in range(5)])
     assert np.all(bounds > 1e-6)
     # The share of the width that 200 steps leave open.
     assert np.all(bounds < 2 * (np.log(1.648 * 1000**0.5 / 1e-9) / 399) ** 2)
     # Few eigenvalues are all found.
     few = np.repeat([-2.0, -1.0, -0.5], 200)
-    np.testing.assert_allclose(_highest(lambda v: few * v, 600, 0), -0.5, rtol=1e-12)
+    np.testing.assert_allclose(highest(lambda v: few * v, 600, 0), -0.5, rtol=1e-12)
 
 
 def test_an_equilibrium_known_roughly_has_a_larger_error():
@@ -137,3 +137,30 @@ def test_what_is_asked_for_has_to_exist():
     modulo = gd.manifold(flat, x)
     with pytest.raises(ValueError, match="modulo"):
         gd.stability(flat, x, modulo=modulo, spectrum=gd.Arnoldi(1))
+
+
+def test_pairs_at_any_point(network):
+    # Of a map: its multipliers, the largest first, and those farthest right on demand.
+    step = gd.SimGD(network[0], 0.1)
+    dense = 1 + 0.1 * eigenvalues(*network)
+    every = gd.eigenpairs(step, network[1], spectrum=gd.Dense())
+    np.testing.assert_allclose(np.abs(every.values), np.sort(np.abs(dense))[::-1], rtol=1e-12)
+    for target, size in ((None, np.abs), (gd.Rightmost(), np.real)):
+        few = gd.eigenpairs(step, network[1], spectrum=gd.Arnoldi(3, target))
+        np.testing.assert_allclose(size(few.values), np.sort(size(dense))[::-1][:3], rtol=1e-12)
+        assert few.result == gd.RESULTS.successful
+    # Their conditions are the same; the residuals beside them are rounding.
+    np.testing.assert_allclose(every.errors[:3], gd.eigenpairs(step, network[1], spectrum=gd.Arnoldi(3)).errors, rtol=0.3)
+    np.testing.assert_allclose(every.zeta, np.max(np.abs(dense.imag / dense.real)), rtol=1e-10)
+    np.testing.assert_allclose(every.tau, np.abs(dense).max() / np.abs(dense).min(), rtol=1e-10)
+    assert few.zeta <= every.zeta
+    assert few.tau <= every.tau
+
+
+def test_pairs_that_do_not_converge_are_missing(network):
+    hurried = gd.Arnoldi(6, basis=9, restarts=3)
+    with pytest.raises(RuntimeError, match="Fewer eigenvalues converged"):
+        gd.eigenpairs(*network, spectrum=hurried)
+    found = gd.eigenpairs(*network, spectrum=hurried, throw=False)
+    assert found.values.shape == (6,)
+    assert np.isnan(found.errors[-1])
