@@ -5,11 +5,11 @@ import functools
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from .. import _tree
 from ._measure import AbstractMeasure, Discrete, check_weights
-from ._quadrature import Gaussian
+from ._quadrature import Gaussian, coloured
 
 
 class Mixture(AbstractMeasure):
@@ -48,9 +48,20 @@ class Mixture(AbstractMeasure):
     def sample(self, key: Key[Array, ""], count: int) -> Discrete:
         """Independent points: a component by its proportion, then a point of it."""
         choice, *keys = jax.random.split(key, len(self.components) + 1)
-        drawn = jnp.stack([c.sample(k, count).points for c, k in zip(self.components, keys, strict=True)])
         which = jax.random.choice(choice, len(self.components), (count,), p=self.proportions)
+        gaussians = [c for c in self.components if isinstance(c, Gaussian)]
+        shapes = {c.covariance.shape for c in gaussians}
+        if len(gaussians) == len(self.components) and len(shapes) == 1:
+            return _of_gaussians(gaussians, which, keys[0])
+        drawn = jnp.stack([c.sample(k, count).points for c, k in zip(self.components, keys, strict=True)])
         return Discrete(jax.vmap(lambda i, j: drawn[i, j])(which, jnp.arange(count)))
+
+
+def _of_gaussians(components: list[Gaussian], which: Int[Array, " n"], key: Key[Array, ""]) -> Discrete:
+    """A point of the chosen component each, from one draw of standard normal numbers for all of them."""
+    means, roots = jnp.stack([c.mean for c in components]), jnp.stack([c.root for c in components])
+    nodes = jax.random.normal(key, (len(which), *means.shape[1:]), means.dtype)
+    return Discrete(jax.vmap(lambda i, node: coloured(means[i], roots[i], node))(which, nodes))
 
 
 def _pair_weights(a: Array, b: Array) -> Array:

@@ -16,6 +16,15 @@ from ._composite import Convolution
 from ._measure import AbstractMeasure, Image
 
 
+def _applied(name: str, player: Callable, parameters: PyTree, point: Array) -> Array:
+    try:
+        return player(parameters, point)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The {name} cannot take points of shape {jnp.shape(point)} with the parameters it was given: {error}"
+        ) from error
+
+
 class AbstractGAN(AbstractGame):
     """What all games of a generator against a discriminator share, on the state `Players(generator, discriminator)`.
 
@@ -53,7 +62,7 @@ class AbstractGAN(AbstractGame):
 
     def samples(self, x: Players) -> AbstractMeasure:
         """The law of the generated points that the discriminator sees."""
-        points = jax.vmap(lambda z: self.generator(x.generator, z))(self.latent.points)
+        points = jax.vmap(lambda z: _applied("generator", self.generator, x.generator, z))(self.latent.points)
         if points.shape[1:] != self.real.points.shape[1:]:
             raise ValueError(
                 f"The generator returns points of shape {points.shape[1:]}, the data have shape "
@@ -65,7 +74,7 @@ class AbstractGAN(AbstractGame):
         """The discriminator at its current parameters, as a function of one point."""
 
         def output(point: Array) -> Scalar:
-            value = self.discriminator(x.discriminator, point)
+            value = _applied("discriminator", self.discriminator, x.discriminator, point)
             if jnp.shape(value) != ():
                 raise ValueError(f"The discriminator must return a scalar; it returned shape {jnp.shape(value)}.")
             return value
@@ -130,6 +139,10 @@ class _Apply(eqx.Module):
         return eqx.combine(parameters, self.static)(x)
 
 
+def _is_memory(node: Any) -> bool:
+    return isinstance(node, eqx.nn.StateIndex)
+
+
 def network(module: eqx.Module) -> tuple[PyTree, Callable[[PyTree, Array], Array]]:
     """An Equinox module as parameters and a function `(parameters, x) -> output`, for use in `GAN`.
 
@@ -138,6 +151,15 @@ def network(module: eqx.Module) -> tuple[PyTree, Callable[[PyTree, Array], Array
 
     Returns:
         Its floating-point arrays, which become a player's state, and the function that applies it.
+
+    Raises:
+        ValueError: A layer that remembers what it has seen, such as `eqx.nn.BatchNorm`.
     """
+    if any(map(_is_memory, jax.tree.leaves(module, is_leaf=_is_memory))):
+        raise ValueError(
+            "network: a layer keeps a state of its own (eqx.nn.BatchNorm, eqx.nn.SpectralNorm), so that its output is no "
+            "function of the parameters and one point. Batch normalisation: take eqx.nn.LayerNorm or eqx.nn.GroupNorm. "
+            "Spectral normalisation: gd.spectral_normalised(module), exact and without a memory."
+        )
     parameters, static = eqx.partition(module, eqx.is_inexact_array)
     return parameters, _Apply(static)

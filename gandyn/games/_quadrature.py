@@ -92,6 +92,11 @@ class Uniform(AbstractMeasure):
         return Uniform(self.low, self.high, finer if fits else self.order * 2 // 3)
 
 
+def coloured(mean: Array, root: Array, node: Array) -> Array:
+    """A point of a standard normal law, carried over to another one by the square root of its covariance."""
+    return mean + (root @ node if root.ndim == 2 else root * node)
+
+
 class Gaussian(AbstractMeasure):
     r"""The normal law :math:`N(m, \Sigma)`.
 
@@ -162,13 +167,14 @@ class Gaussian(AbstractMeasure):
         """Nodes of the standard normal law, coloured and shifted."""
         return self._coloured(jnp.asarray(self._rule()[0], self.mean.dtype))
 
+    @property
+    def root(self) -> Float[Array, "..."]:
+        """A square root of the covariance: of its numbers, or Cholesky's of a matrix."""
+        return jnp.linalg.cholesky(self.covariance) if self.covariance.ndim == 2 else jnp.sqrt(self.covariance)
+
     def _coloured(self, standard: Array) -> Array:
-        nodes = standard.reshape(-1, *self.mean.shape)
-        if self.covariance.ndim == 2:
-            root = jnp.linalg.cholesky(self.covariance)
-            return jax.vmap(lambda node: self.mean + root @ node)(nodes)
-        root = jnp.sqrt(self.covariance)
-        return jax.vmap(lambda node: self.mean + root * node)(nodes)
+        root = self.root
+        return jax.vmap(lambda node: coloured(self.mean, root, node))(standard.reshape(-1, *self.mean.shape))
 
     @property
     def weights(self) -> Float[Array, " n"]:

@@ -150,6 +150,32 @@ def test_noise_of_the_wrong_shape():
         game(START)
 
 
+def test_networks_and_data_of_two_shapes():
+    judge, maker = eqx.nn.MLP(2, "scalar", 4, 1, key=jax.random.key(0)), eqx.nn.MLP(2, 3, 4, 1, key=jax.random.key(0))
+    (theta, generator), (psi, discriminator) = gd.network(maker), gd.network(judge)
+    three = gd.Gaussian(jnp.zeros(3), 1.0, 2)
+    for law, latent, message in (
+        (three, LAW, r"discriminator cannot take points of shape \(3,\).*got \(2,\) and \(3,\)"),
+        (LAW, LAW, r"generator returns points of shape \(3,\), the data have shape \(2,\)"),
+        (LAW, three, r"generator cannot take points of shape \(3,\).*got \(2,\) and \(3,\)"),
+    ):
+        game = gd.GAN(generator, discriminator, law, latent, gd.objectives.minimax)
+        with pytest.raises(ValueError, match=message):
+            gd.iterate(gd.SimGD(game, 0.1), gd.Players(theta, psi), 1)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        eqx.nn.BatchNorm(4, "batch", mode="batch"),
+        eqx.nn.SpectralNorm(eqx.nn.Linear(2, 4, key=jax.random.key(0)), "weight", key=jax.random.key(1)),
+    ],
+)
+def test_layers_with_a_memory(layer):
+    with pytest.raises(ValueError, match=r"keeps a state of its own.*take eqx.nn.LayerNorm.*gd.spectral_normalised"):
+        gd.network(eqx.nn.Sequential([layer]))
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("x", [(0.0, 0.0), [0.0, 0.0], {"generator": 0.0, "discriminator": 0.0}, 0.0])
 def test_a_state_that_is_no_pair_of_players(x):

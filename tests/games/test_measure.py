@@ -40,6 +40,24 @@ def test_mixture():
     np.testing.assert_array_equal(gd.Mixture(parts[:2]).proportions, [0.5, 0.5])
 
 
+@pytest.mark.parametrize(
+    "covariances", [(0.5, 0.1), ([0.5, 0.2], [0.1, 0.3]), ([[0.5, 0.2], [0.2, 0.4]], [[0.1, 0.0], [0.0, 0.3]])]
+)
+def test_samples_of_a_mixture_of_gaussians(covariances):
+    law = gd.Mixture((gd.Gaussian([1.0, 0.0], covariances[0], 3), gd.Gaussian([-2.0, 1.0], covariances[1], 3)), [0.7, 0.3])
+    sample = law.sample(jax.random.key(0), 20_000)
+    powers = lambda x: (x, jnp.outer(x, x), x**3)
+    drawn, squares = sample.expectation(powers), sample.expectation(lambda x: [moment**2 for moment in powers(x)])
+    for moment, square, exact in zip(drawn, squares, law.expectation(powers), strict=True):
+        assert np.all(np.abs(moment - exact) < 5 * np.sqrt((square - moment**2) / 20_000))
+
+
+def test_a_mixture_of_gaussians_draws_each_number_once():
+    law = gd.Mixture(tuple(gd.Gaussian([float(i), 0.0], 0.5) for i in range(8)))
+    drawn = jax.make_jaxpr(lambda key: law.sample(key, 100).points)(jax.random.key(0))
+    assert max(v.aval.size for equation in drawn.eqns for v in equation.outvars) == 200
+
+
 def test_product_is_independent():
     product = gd.Product((gd.Uniform(-0.5, 1.5, 4), gd.Gaussian([1.0, 0.0], 0.5, 4), gd.Discrete([3.0])))
     assert product.points.shape == (64, 4)

@@ -8,7 +8,8 @@ import pytest
 
 import gandyn as gd
 from gandyn import _tree
-from gandyn.training._networks import conv_discriminator, conv_generator, initialised, mlp, spectral_norm, spectral_normalised
+from gandyn.training._networks import conv_discriminator, conv_generator, initialised, mlp
+from gandyn.training._spectral import spectral_norm, spectral_normalised
 
 KEY = jax.random.key(0)
 
