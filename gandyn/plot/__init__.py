@@ -1,19 +1,24 @@
 """Pictures: one function for each kind of result, which draws on given axes or on a new figure and returns the axes."""
 
+from ._animation import animation as animation
 from ._basins import basins as basins
 from ._branch import branch as branch
 from ._chart import chart as chart
 from ._comparison import comparison as comparison
 from ._comparison import rate as rate
+from ._curves import curves as curves
 from ._cycle import cycle as cycle
 from ._cycle import family as family
 from ._cycle import multipliers as multipliers
 from ._deviation import deviation as deviation
+from ._images import images as images
 from ._notions import notions as notions
 from ._portrait import portrait as portrait
 from ._region import stability_region as stability_region
 from ._return import return_map as return_map
 from ._return import section as section
+from ._samples import samples as samples
+from ._spectra import spectra as spectra
 from ._spectrum import paths as paths
 from ._spectrum import spectrum as spectrum
 from ._style import figure as figure

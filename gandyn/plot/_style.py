@@ -9,6 +9,7 @@ import jax.tree_util as jtu
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import ArrayLike, PyTree
+from matplotlib.animation import Animation
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
@@ -17,6 +18,9 @@ from matplotlib.transforms import ScaledTranslation
 from .. import _tree
 
 COLUMN, PAGE = 3.4, 7.0
+
+# Dots per inch of an animation, which is for screens and shall be small.
+_SCREEN = 120
 
 # Okabe and Ito's palette (2008), told apart with any kind of colour vision.
 BLACK, GREY = "#000000", "#7f7f7f"
@@ -95,14 +99,17 @@ def figure(columns: int = 1, rows: int = 1, panels: int = 1, *, height: float | 
 
 
 @style()
-def save(ax: Axes | Figure, file: Any, *, kind: str | None = None) -> None:
-    """Write the figure of an axes to a file; two runs of one program write the same bytes.
+def save(ax: Axes | Figure | Animation, file: Any, *, kind: str | None = None) -> None:
+    """Write the figure of an axes, or an animation, to a file; two runs of one program write the same bytes.
 
     Args:
-        ax: The axes, or the figure.
-        file: A path, whose ending says the format, or a binary file.
+        ax: The axes, or the figure, or an animation.
+        file: A path, whose ending says the format, or a binary file. An animation has a path, such as `run.gif`.
         kind: `svg`, `pdf` or `png`; needed for a file without an ending.
     """
+    if isinstance(ax, Animation):
+        ax.save(file, writer="pillow", dpi=_SCREEN)
+        return
     kind = kind or Path(str(file)).suffix[1:] or "svg"
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
     whole = ax.get_figure(root=True)
@@ -164,6 +171,8 @@ def coordinate_names(x: PyTree) -> list[str]:
     return names
 
 
-def end(ax: Axes, x: ArrayLike, y: ArrayLike, start: bool, color: str = BLACK, label: str | None = None) -> None:
+def end(
+    ax: Axes, x: ArrayLike, y: ArrayLike, start: bool, color: str = BLACK, label: str | None = None, size: float = 4
+) -> None:
     """Mark the start of a path by an open square, or its end by a filled one."""
-    ax.plot(x, y, "s", ms=4, color=color, mfc="white" if start else color, mew=0.9, zorder=6, label=label)
+    ax.plot(x, y, "s", ms=size, color=color, mfc="white" if start else color, mew=0.9, zorder=6, label=label)
