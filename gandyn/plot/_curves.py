@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import FillBetweenPolyCollection
 from scipy.stats import sem, t
 
 from ..training._run import Curve
@@ -42,7 +43,8 @@ def curves(named: Mapping[str, Sequence[Curve]], *, ylabel: str = "value", ax: A
     r"""What was measured along training, by name and over seeds: the mean, its interval, and each seed as a thin line.
 
     The band is the 95% interval of the mean from Student's distribution, :math:`\bar y \pm t_{n-1,\,0.975}\, s/\sqrt n`
-    over the n seeds; one seed has none. Mean and band go as far as all seeds do. A run that was not measured to the last
+    over the n seeds; one seed has none. It may be wider than the axis, which shows the seeds: with few of them it is wide,
+    and knows no bounds of the quantity. Mean and band go as far as all seeds do. A run that was not measured to the last
     step of the picture, as one that diverged, is drawn as far as it goes and ends in a cross.
 
     Args:
@@ -63,11 +65,12 @@ def curves(named: Mapping[str, Sequence[Curve]], *, ylabel: str = "value", ax: A
     for i, (name, runs) in enumerate(named.items()):
         color = PALETTE[i % len(PALETTE)]
         steps, values = _common(runs)
-        mean, n = values.mean(axis=0), len(runs)
+        mean, n = np.ma.masked_invalid(values.mean(axis=0)), len(runs)
         ax.plot(steps, mean, color=color, ls=_DASHES[i % len(_DASHES)], zorder=3, label=name)
         if n > 1:
             half = t.ppf((1 + _CONFIDENCE) / 2, n - 1) * sem(values, axis=0)
-            ax.fill_between(steps, mean - half, mean + half, color=color, alpha=0.2, lw=0, zorder=1)
+            band = FillBetweenPolyCollection("x", steps, mean - half, mean + half, color=color, alpha=0.15, lw=0, zorder=1)
+            ax.add_collection(band, autolim=False)
         for run in runs:
             steps, values = np.asarray(run.steps), _finite(run)
             ax.plot(steps, values, color=color, lw=0.5, alpha=0.6, zorder=2)

@@ -34,6 +34,9 @@ def test_the_band_is_the_interval_of_the_mean():
     at = x == 20
     # Six figures of the table.
     assert np.allclose([y[at].min(), y[at].max()], [4 - half, 4 + half], atol=1e-6)
+    # The band reaches from -0.48 to 8.48: the axis is that of the seeds, with a margin.
+    assert 0 < ax.get_ylim()[0] < 1
+    assert 7 < ax.get_ylim()[1] < 8
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "loss")
 
 
