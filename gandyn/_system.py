@@ -1,7 +1,7 @@
 """Systems: flows, maps and games, Equinox modules `x -> system(x)` whose every array leaf is a parameter."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -169,15 +169,48 @@ class AbstractGame(AbstractFlow):
 
     def __call__(self, x: PyTree) -> PyTree:
         """The simultaneous gradient field."""
-        losses, pullback = jax.vjp(lambda y: tuple(self.losses(y)), x)
-        n = len(_tree.players(x))
+        return self.descending(x, [()] * len(_tree.players(x)), lambda parts: jnp.zeros(()))
+
+    def descending(self, x: PyTree, watched: Sequence[tuple[int, ...]], price: Callable[[list[PyTree]], Scalar]) -> PyTree:
+        """The field if every player descends, beside its loss, a price of some players' parts of the field.
+
+        A player's own losses are differentiated along its own parameters, and from one evaluation, so that nothing is
+        computed that a program written by hand would leave out.
+
+        Args:
+            x: A state.
+            watched: For each player, whose parts of the field it pays for.
+            price: What it pays for these parts.
+        """
+        parts, gradients = _tree.players(x), []
+        for i, part in enumerate(parts):
+
+            def total(own: PyTree, i: int = i) -> Scalar:
+                losses, field = self._evaluate(_tree.with_players(x, [*parts[:i], own, *parts[i + 1 :]]), watched[i])
+                return losses[i] + price(field) if field else losses[i]
+
+            loss, pullback = jax.vjp(total, part)
+            gradients.append(jax.tree.map(jnp.negative, pullback(jnp.ones_like(loss))[0]))
+        return _tree.with_players(x, gradients)
+
+    def _evaluate(self, x: PyTree, watched: tuple[int, ...]) -> tuple[tuple[Scalar, ...], list[PyTree]]:
+        """The losses, and some parts of the field from the same evaluation."""
+        parts, field, losses = _tree.players(x), [], ()
+        for i in watched:
+
+            def loss(own: PyTree, i: int = i) -> tuple[Scalar, tuple[Scalar, ...]]:
+                losses = self._checked(_tree.with_players(x, [*parts[:i], own, *parts[i + 1 :]]))
+                return losses[i], losses
+
+            value, pullback, losses = jax.vjp(loss, parts[i], has_aux=True)
+            field.append(jax.tree.map(jnp.negative, pullback(jnp.ones_like(value))[0]))
+        return losses or self._checked(x), field
+
+    def _checked(self, x: PyTree) -> tuple[Scalar, ...]:
+        losses, n = tuple(self.losses(x)), len(_tree.players(x))
         if len(losses) != n:
             raise ValueError(
                 f"{type(self).__name__} has {len(losses)} losses, but the state {_tree.describe(x)} has {n} players; "
                 "return one loss per player, in the order of the state."
             )
-        gradients = []
-        for i in range(n):
-            one = tuple(jnp.ones_like(loss) if i == j else jnp.zeros_like(loss) for j, loss in enumerate(losses))
-            gradients.append(jax.tree.map(jnp.negative, _tree.players(pullback(one)[0])[i]))
-        return _tree.with_players(x, gradients)
+        return losses

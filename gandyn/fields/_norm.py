@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree, Scalar, ScalarLike
 
 from .. import _tree
-from .._system import AbstractFlow
+from .._system import AbstractFlow, AbstractGame
 
 
 def everyone(player: int, part: int) -> bool:
@@ -51,17 +51,20 @@ class FieldNorm(AbstractFlow):
 
     def __call__(self, x: PyTree) -> PyTree:
         """The regularised velocity."""
-        normed, pullback = jax.vjp(self.flow if self.of is None else self.of, x)
-        velocity = normed if self.of is None else self.flow(x)
-        parts = _tree.players(normed)
+        parts = _tree.players(x)
         n = len(parts)
         if n < 2 and self.coupling(0, 0) is False:
             raise ValueError(f"This regulariser couples players; the state {_tree.describe(x)} has only one.")
-        gradients = []
-        for i in range(n):
-            chosen = [part if self.coupling(i, j) else jax.tree.map(jnp.zeros_like, part) for j, part in enumerate(parts)]
-            gradients.append(_tree.players(pullback(_tree.with_players(normed, chosen))[0])[i])
-        return _tree.axpy(-self.weight, _tree.with_players(x, gradients), velocity)
+        watched = [tuple(j for j in range(n) if self.coupling(i, j)) for i in range(n)]
+        if self.of is None and isinstance(self.flow, AbstractGame):
+            return self.flow.descending(x, watched, lambda field: self.weight / 2 * _tree.dot(field, field))
+        normed = self.flow if self.of is None else self.of
+        gradients = [jax.tree.map(jnp.zeros_like, part) for part in parts]
+        for seen in sorted(set(watched) - {()}):
+            field, pullback = jax.vjp(lambda y, seen=seen: [_tree.players(normed(y))[j] for j in seen], x)
+            slopes = _tree.players(pullback(field)[0])
+            gradients = [slopes[i] if watched[i] == seen else old for i, old in enumerate(gradients)]
+        return _tree.axpy(-self.weight, _tree.with_players(x, gradients), self.flow(x))
 
     def switches(self, x: PyTree) -> Float[Array, " k"]:
         """Those of both fields."""
