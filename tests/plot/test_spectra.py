@@ -57,3 +57,21 @@ def test_what_was_not_found_is_left_out():
 def test_a_picture_of_nothing_is_refused(values, message):
     with pytest.raises(ValueError, match=message):
         gd.plot.spectra(curve(values))
+
+
+@pytest.mark.parametrize(
+    ("real", "discrete", "aspect", "scales"),
+    [
+        (-0.5, False, 1, ("linear", "linear")),
+        # An eigenvalue far from the others, as networks have.
+        (-500.0, False, "auto", ("symlog", "linear")),
+        (-500.0, True, "auto", ("linear", "linear")),
+    ],
+)
+def test_a_spectrum_of_many_sizes_is_seen(real, discrete, aspect, scales):
+    turning = 0.5 * np.exp(1j * np.linspace(1.0, 2.0, 4))
+    values = np.stack([turning, turning.conj(), np.full(4, real)], axis=1)
+    ax = gd.plot.spectra(curve(values), discrete=discrete)
+    assert (ax.get_aspect(), (ax.get_xscale(), ax.get_yscale())) == (aspect, scales)
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    assert all(left < z.real < right and bottom < z.imag < top for z in values.ravel())
