@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Scalar
 from scipy.optimize import linear_sum_assignment, linprog
 from scipy.sparse import coo_array
+from scipy.spatial.distance import cdist
 
 from .. import _tree
 from ._measure import AbstractMeasure, Discrete
@@ -37,31 +38,30 @@ def wasserstein2(p: AbstractMeasure, q: AbstractMeasure) -> Scalar:
         )
     if p.points.shape[1:] != q.points.shape[1:]:
         raise ValueError(f"wasserstein2: points of shape {p.points.shape[1:]} and {q.points.shape[1:]}; both must agree.")
-    squared = _of_gaussians(p, q) if isinstance(p, Gaussian) and isinstance(q, Gaussian) else _of_atoms(p, q)
+    if isinstance(p, Gaussian) and isinstance(q, Gaussian):
+        squared = between_gaussians(*(np.asarray(moment) for law in (p, q) for moment in (law.mean, law.covariance)))
+    else:
+        squared = _of_atoms(p, q)
     return _tree.real(float(np.sqrt(squared)))
 
 
-def _root(law: Gaussian) -> np.ndarray:
+def _root(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """A square root of the covariance, as a matrix; singular ones too."""
-    covariance, n = np.asarray(law.covariance), max(law.mean.size, 1)
-    full = covariance if covariance.ndim == 2 else np.diag(np.broadcast_to(covariance, (n,)))
+    full = covariance if covariance.ndim == 2 else np.diag(np.broadcast_to(covariance, (max(mean.size, 1),)))
     values, vectors = np.linalg.eigh(full)
     return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
-def _of_gaussians(p: Gaussian, q: Gaussian) -> float:
-    one, other = _root(p), _root(q)
+def between_gaussians(mean: np.ndarray, covariance: np.ndarray, mean2: np.ndarray, covariance2: np.ndarray) -> float:
+    """The squared distance of two Gaussians from their moments, whose covariances may be singular."""
+    one, other = _root(mean, covariance), _root(mean2, covariance2)
     left, _, right = np.linalg.svd(other.T @ one)
-    apart = np.asarray(p.mean) - np.asarray(q.mean)
-    return float(np.sum(apart**2) + np.sum((one - other @ left @ right) ** 2))
+    return float(np.sum((mean - mean2) ** 2) + np.sum((one - other @ left @ right) ** 2))
 
 
 def _of_atoms(p: AbstractMeasure, q: AbstractMeasure) -> float:
     x, y = (np.asarray(law.points).reshape(law.points.shape[0], -1) for law in (p, q))
-    # Differences, not the expanded square, which loses digits where atoms are near.
-    cost = np.zeros((len(x), len(y)))
-    for coordinate in range(x.shape[1]):
-        cost += (x[:, None, coordinate] - y[None, :, coordinate]) ** 2
+    cost = cdist(x, y, "sqeuclidean")
     a, b = np.asarray(p.weights, float), np.asarray(q.weights, float)
     if len(a) == len(b) and np.ptp(np.concatenate([a, b])) <= 4 * np.finfo(float).eps:
         return float(np.mean(cost[linear_sum_assignment(cost)]))
