@@ -16,13 +16,12 @@ from matplotlib.ticker import MaxNLocator
 from .. import _tree
 from .._system import AbstractSystem, Players
 from ..games._gan import AbstractGAN
-from ..training._batches import inside
 from ._style import BLACK, BLUE, VERMILION, axes, legend, style
 
 _GRID = 129
 
 # Light enough for dots of either colour on top.
-_SHADES = LinearSegmentedColormap.from_list("shades", ["0.62", "0.99"])
+_SHADES = LinearSegmentedColormap.from_list("shades", ["0.74", "0.99"])
 
 
 class Scene(NamedTuple):
@@ -74,7 +73,7 @@ def stage(system: AbstractSystem, points: Sequence[Players], key: Key[Array, ""]
     Raises:
         ValueError: No GAN inside, data that are not planar, or a point that is not finite.
     """
-    gan = inside(system, AbstractGAN)
+    gan = _tree.inside(system, AbstractGAN)
     if not points or not all(bool(_tree.finite(x)) for x in points):
         raise ValueError(
             "There is nothing to draw: no parameters, or some are not finite. Leave out what follows a divergence."
