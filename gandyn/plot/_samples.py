@@ -62,7 +62,7 @@ def _window(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.nda
     return (low + high) / 2 - half, (low + high) / 2 + half
 
 
-def _inside(levels: np.ndarray, heights: np.ndarray) -> np.ndarray:
+def _within(levels: np.ndarray, heights: np.ndarray) -> np.ndarray:
     """The levels that have a line."""
     return levels[(levels > np.nanmin(heights)) & (levels < np.nanmax(heights))]
 
@@ -92,7 +92,7 @@ def stage(system: AbstractSystem, points: Sequence[Players], key: Key[Array, ""]
     # Far from all points D is of no interest, and may be large.
     seen = [_evaluate(gan, x, np.concatenate([real, fake])) for x, fake in zip(points, generated, strict=True)]
     levels = MaxNLocator(9, steps=[1, 2, 2.5, 5, 10]).tick_values(*np.nanpercentile(np.stack(seen), (1, 99)))
-    changes_sign = any(_inside(np.zeros(1), each).size for each in heights)
+    changes_sign = any(_within(np.zeros(1), each).size for each in heights)
     return Scene(real, a, b, np.asarray(levels), changes_sign), [View(*pair) for pair in zip(generated, heights, strict=True)]
 
 
@@ -101,7 +101,7 @@ def paint(ax: Axes, scene: Scene, view: View) -> QuadContourSet:
     x, y, heights = scene.x, scene.y, np.ma.masked_invalid(view.heights)
     filled = ax.contourf(x, y, heights, scene.levels, cmap=_SHADES, extend="both", zorder=0)
     for levels, color, width in ((scene.levels, "0.5", 0.3), (np.zeros(1), BLACK, 1.1)):
-        if (levels := _inside(levels, view.heights)).size:
+        if (levels := _within(levels, view.heights)).size:
             ax.contour(x, y, heights, levels, colors=[color], linewidths=width, linestyles="solid", zorder=1)
     if scene.changes_sign:
         ax.plot([], [], color=BLACK, lw=1.1, label="$D = 0$")
