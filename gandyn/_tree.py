@@ -2,7 +2,7 @@
 
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -162,6 +162,21 @@ def player_index(x: PyTree, name: Any) -> int:
     if name not in names:
         raise ValueError(f"The state has no player {name!r}; its players are {names}.")
     return names.index(name)
+
+
+T = TypeVar("T")
+
+
+def inside(tree: PyTree, kind: type[T]) -> T:
+    """The outermost part of a system that is of a kind: the flow that a map discretises, or its game.
+
+    Raises:
+        ValueError: There is none.
+    """
+    for part in jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, kind)):
+        if isinstance(part, kind):
+            return part
+    raise ValueError(f"There is no {kind.__name__.removeprefix('Abstract').lower()} inside {type(tree).__name__}.")
 
 
 def check_like(x: PyTree, y: PyTree, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Mini-batches of a whole training map, and the flow and the game inside one."""
+"""Mini-batches of a whole training map, and the map under them."""
 
 from typing import Any, TypeVar
 
@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Key, PyTree
 
-from .._system import AbstractFlow, AbstractGame, AbstractMap
+from .._system import AbstractMap
 from ..games._gan import AbstractGAN
 from ..maps._random import Drawn, Random
 
@@ -44,31 +44,8 @@ class Batches(eqx.Module):
         return jax.tree.map(draw, system, is_leaf=lambda node: isinstance(node, AbstractGAN))
 
 
-def inside(system: PyTree, kind: type[T]) -> T:
-    """The outermost part of a system that is of a kind: the flow that a map discretises, or its game.
-
-    Raises:
-        ValueError: There is none.
-    """
-    parts = jax.tree.leaves(system, is_leaf=lambda node: isinstance(node, kind))
-    found = [part for part in parts if isinstance(part, kind)]
-    if not found:
-        raise ValueError(f"There is no {kind.__name__.removeprefix('Abstract').lower()} inside {type(system).__name__}.")
-    return found[0]
-
-
 def still(step: AbstractMap, state: PyTree) -> tuple[AbstractMap, PyTree]:
     """The map under the noise, and its state."""
     while isinstance(step, Random) and isinstance(state, Drawn):
         step, state = step.map, state.state
     return step, state
-
-
-def field(step: AbstractMap) -> AbstractFlow:
-    """The flow that a map discretises."""
-    return inside(step, AbstractFlow)
-
-
-def game(step: AbstractMap) -> AbstractGame:
-    """The game that a map trains, with its penalties."""
-    return inside(step, AbstractGame)

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from .. import _tree
 from .._json import plain
 from .._record import environment, replacing
 
@@ -50,7 +49,8 @@ def _is_key(leaf: Any) -> bool:
 
 def _full(path: Path, error: OSError) -> OSError:
     return OSError(
-        f"{path} cannot be written ({error.strerror}). The last checkpoint is whole: make room, and the same call goes on from it."
+        f"{path} cannot be written ({error.strerror}). The last checkpoint is whole: make room, and the same call goes on from "
+        "there."
     )
 
 
@@ -164,7 +164,7 @@ class Folder:
 
 def _node(value: Any) -> Any:
     array = np.asarray(value)
-    return {"re": plain(array.real), "im": plain(array.imag)} if np.iscomplexobj(array) else plain(array)
+    return {"re": plain(np.real(array)), "im": plain(np.imag(array))} if np.iscomplexobj(array) else plain(array)
 
 
 def _value(node: Any) -> np.ndarray:
@@ -189,7 +189,9 @@ def description(path: str | os.PathLike[str]) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{file} describes no run: it is no JSON ({error}).") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT or document.get("schema") != SCHEMA:
-        raise ValueError(f"{file} describes no run that this gandyn knows; it should hold the format {FORMAT!r}, schema {SCHEMA}.")
+        raise ValueError(
+            f"{file} describes no run that this gandyn knows; it should hold the format {FORMAT!r}, schema {SCHEMA}."
+        )
     return document
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import rich.progress
 from rich.console import Console
+from rich.table import Column
 
 
 class Progress:
@@ -22,7 +23,7 @@ class Progress:
             rich.progress.BarColumn(20),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TimeRemainingColumn(),
-            rich.progress.TextColumn("{task.description}", table_column=rich.table.Column(no_wrap=True, ratio=1)),
+            rich.progress.TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
         )
         self._bar = rich.progress.Progress(*columns, console=console, expand=True, disable=not (shown and console.is_terminal))
         self._task = self._bar.add_task("", total=total, completed=done)

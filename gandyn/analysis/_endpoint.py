@@ -1,0 +1,211 @@
+"""Where a training run has come to, and what the linearisation says of it there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, Key, PyTree, Scalar
+
+from .. import _tree
+from .._evolve import prepare
+from .._results import RESULTS, check, worst
+from .._system import AbstractFlow, AbstractMap
+from ..maps._random import Random
+from ._eigenpairs import Eigenpairs, eigenpairs
+from ._krylov import Arnoldi, Largest, Rightmost
+from ._linear import Dense
+
+# A mean is told from zero at so many standard errors.
+_CLEAR = 3.0
+# The perturbation that is followed, relative to the state, and for how many steps.
+_SMALL, _FOLLOWED = 1e-4, 20
+
+
+class EndPoint(eqx.Module):
+    r"""Where a run with mini-batches is, and what the linearisation of its mean field predicts there.
+
+    `gradient` is :math:`|\mathbb E v|`, estimated without the bias of the noise, and `clear` by how many standard errors its
+    square differs from zero. `noise` is :math:`(\operatorname{tr}\operatorname{Cov} v)^{1/2}` of one mini-batch. `flow` holds
+    the rightmost eigenvalues of the mean field's Jacobian, `stiff` those of largest modulus, `map` the multipliers of largest
+    modulus of the training map on the mean field.
+
+    `multiplier` is what a small displacement along the map's leading eigenvector is multiplied by per application, followed
+    for some applications of the map itself; to be compared with the first of `map.values`. `critical_step` is the step size
+    at which simultaneous gradient descent loses a mode that is stable in the flow,
+    :math:`\min -2\,{\rm Re}\,\lambda/|\lambda|^2` over the eigenvalues found (an upper bound, since others may need less; zero
+    where a mode grows in the flow), and `time` the step size in use, NaN where it is no time, as with Adam.
+    """
+
+    gradient: Scalar
+    noise: Scalar
+    clear: Scalar
+    flow: Eigenpairs
+    stiff: Eigenpairs
+    map: Eigenpairs
+    multiplier: Complex[Array, ""]
+    time: Scalar
+    result: RESULTS
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the mean field cannot be told from zero beside the noise of the mini-batches drawn."""
+        return bool(self.clear < _CLEAR)
+
+    @property
+    def zero_modes(self) -> int:
+        """How many of the flow's eigenvalues found are zero within their error."""
+        return int(jnp.sum(jnp.abs(self.flow.values) <= self.flow.errors))
+
+    @property
+    def growth(self) -> Scalar:
+        """The largest real part of an eigenvalue of the flow; a lower bound where not all were found."""
+        return jnp.nanmax(self.flow.values.real)
+
+    @property
+    def critical_step(self) -> Scalar:
+        """The largest step size of simultaneous gradient descent that keeps what is stable in the flow; an upper bound."""
+        values = jnp.concatenate([self.flow.values, self.stiff.values])
+        errors = jnp.concatenate([self.flow.errors, self.stiff.errors])
+        known = jnp.isfinite(values) & (jnp.abs(values) > errors)
+        bounds = jnp.where(known, -2 * values.real / jnp.where(known, jnp.abs(values), 1.0) ** 2, jnp.inf)
+        return jnp.maximum(jnp.min(bounds), 0.0)
+
+    def __str__(self) -> str:
+        lead, rest = self.map.values[0], "at rest within the noise" if self.at_rest else "still moving"
+        growing = "nothing grows faster among those found" if self.growth <= 0 else "grows"
+        return "\n".join(
+            [
+                f"mean field   {float(self.gradient):.4g} beside a noise of {float(self.noise):.4g}: {rest}",
+                f"flow         {complex(self.flow.values[0]):.6g}  (error {float(self.flow.errors[0]):.1g}; {growing})",
+                f"zero modes   {self.zero_modes} of the {self.flow.values.size} found",
+                f"map          {complex(lead):.8g}  followed {complex(self.multiplier):.8g}",
+                f"step size    {float(self.time):.4g}  critical at most {float(self.critical_step):.4g}",
+            ]
+        )
+
+
+class _Mean(AbstractFlow):
+    """The mean of the flow inside a map over some draws."""
+
+    map: AbstractMap
+    redraw: Callable
+    keys: Key[Array, " k"]
+
+    def __call__(self, x: PyTree) -> PyTree:
+        def one(key: Key[Array, ""]) -> PyTree:
+            return _tree.inside(self.redraw(key, self.map), AbstractFlow)(x)
+
+        return jax.tree.map(lambda leaf: leaf.mean(axis=0), jax.lax.map(one, self.keys))
+
+
+def _with_flow(step: AbstractMap, flow: AbstractFlow) -> AbstractMap:
+    """The map with another flow in place of its own."""
+
+    def is_flow(node: Any) -> bool:
+        return isinstance(node, AbstractFlow)
+
+    return jax.tree.map(lambda node: flow if is_flow(node) else node, step, is_leaf=is_flow)
+
+
+@eqx.filter_jit
+def _fields(mean: _Mean, x: PyTree) -> Float[Array, "k n"]:
+    return jax.lax.map(lambda key: _tree.ravel(_Mean(mean.map, mean.redraw, key[None])(x))[0], mean.keys)
+
+
+def _moments(fields: np.ndarray) -> tuple[float, float, float]:
+    """The norm of the mean without the noise's part, the noise, and by how many standard errors the mean is not zero.
+
+    The products of independent draws estimate the square of the mean; leaving out one draw at a time tells their error.
+    """
+    n = len(fields)
+    products = fields @ fields.T
+    cross, total = products.sum(axis=1) - np.diag(products), products.sum() - np.trace(products)
+    square = total / (n * (n - 1))
+    without = (total - 2 * cross) / ((n - 1) * (n - 2))
+    error = np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
+    noise = np.sqrt(max(np.trace(products) / n - square, 0.0))
+    return float(np.sqrt(max(square, 0.0))), float(noise), float(square / error) if error > 0 else np.inf
+
+
+@eqx.filter_jit
+def _follow(step: AbstractMap, state: PyTree, other: PyTree) -> tuple[Array, Array]:
+    def advance(pair: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], None]:
+        return (step(pair[0]), step(pair[1])), None
+
+    a, b = jax.lax.scan(advance, (state, other), length=_FOLLOWED)[0]
+    return _tree.ravel(a)[0], _tree.ravel(b)[0]
+
+
+def _multiplier(step: AbstractMap, state: PyTree, vector: np.ndarray, expected: complex) -> complex:
+    """What a small displacement along an eigenvector is multiplied by per application: the root nearest to expected."""
+    x, unravel = _tree.ravel(state)
+    away = _SMALL * (1 + float(jnp.linalg.norm(x))) * np.real(vector)
+    a, b = _follow(step, state, unravel(x + jnp.asarray(away, x.dtype)))
+    real, imaginary = np.real(vector), np.imag(vector)
+    plane = np.stack([real, -imaginary], axis=1) if np.any(imaginary) else real[:, None]
+    start, end = (np.linalg.lstsq(plane, displacement, rcond=None)[0] for displacement in (away, np.asarray(b - a)))
+    root = (complex(*end) / complex(*start)) ** (1 / _FOLLOWED)
+    roots = root * np.exp(2j * np.pi * np.arange(_FOLLOWED) / _FOLLOWED)
+    return complex(roots[np.argmin(np.abs(roots - expected))])
+
+
+def endpoint(
+    step: Random,
+    state: PyTree,
+    *,
+    draws: int = 16,
+    spectrum: Dense | Arnoldi = Arnoldi(6),
+    key: Key[Array, ""] | None = None,
+    throw: bool = True,
+) -> EndPoint:
+    """What theory says of where a run with mini-batches has come to: an equilibrium or not, its modes, its step size.
+
+    Args:
+        step: The map with its mini-batches.
+        state: Its state, such as `run.state`.
+        draws: How many mini-batches the mean field is the mean of, at least three.
+        spectrum: How eigenvalues are found; `gd.Dense()` for all of a small network.
+        key: Of the draws, `jax.random.key(0)` if left out.
+        throw: Raise if the mean field is not finite or no eigenvalue was found.
+
+    Returns:
+        An `EndPoint`.
+
+    Raises:
+        ValueError: A map without mini-batches, too few draws, or a state of the wrong structure.
+        RuntimeError: The mean field is not finite, or no eigenvalue was found (with `throw`).
+    """
+    if not isinstance(step, Random):
+        raise ValueError(
+            f"endpoint takes a map with mini-batches, gd.Random(map, redraw); got {type(step).__name__}. Without noise "
+            "there are `stability` and `rate`."
+        )
+    if draws < 3:
+        raise ValueError(f"endpoint: three draws are needed at least to tell a mean from noise; got {draws}.")
+    step, state = prepare(step, state)
+    keys = jax.random.split(jax.random.key(0) if key is None else key, draws)
+    mean, x = _Mean(step.map, step.redraw, keys), step.point(state)
+    gradient, noise, clear = _moments(np.asarray(_fields(mean, x), float))
+    under = jax.tree.map(
+        lambda node: mean if isinstance(node, AbstractFlow) else node,
+        step.map,
+        is_leaf=lambda node: isinstance(node, AbstractFlow),
+    )
+    inner: Any = state.state
+
+    def found(system: Any, at: PyTree, target: Any) -> Eigenpairs:
+        wanted = eqx.tree_at(lambda s: s.target, spectrum, target) if isinstance(spectrum, Arnoldi) else spectrum
+        return eigenpairs(system, at, spectrum=wanted, throw=False)
+
+    flow, stiff, multipliers = found(mean, x, Rightmost()), found(mean, x, Largest()), found(under, inner, Largest())
+    followed = _multiplier(under, inner, np.asarray(multipliers.vectors[0]), complex(multipliers.values[0]))
+    result = worst(
+        (jnp.asarray(~np.isfinite(gradient + noise)), RESULTS.nonfinite),
+        (~jnp.isfinite(flow.values[0]) | ~jnp.isfinite(multipliers.values[0]), RESULTS.no_eigenvalue),
+    )
+    check(result, throw, "endpoint: ")
+    moments = (jnp.asarray(gradient), jnp.asarray(noise), jnp.asarray(clear))
+    return EndPoint(*moments, flow, stiff, multipliers, jnp.asarray(followed), jnp.asarray(step.map.time()), result)
