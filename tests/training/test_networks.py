@@ -89,29 +89,35 @@ def test_orthogonal_weights_with_a_gain():
 # Spectral normalisation
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (1, 4), (4, 4)])
+SLOPE = jax.jit(jax.grad(spectral_norm))
+TWICE = jax.jit(lambda w, along: jax.jvp(jax.grad(spectral_norm), (w,), (along,))[1])
+BENT = jax.jit(jax.grad(lambda w, along: jnp.vdot(jax.grad(spectral_norm)(w), along)))
+THRICE = jax.jit(lambda w, along: jax.jvp(lambda v: BENT(v, along), (w,), (along,))[1])
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (1, 4)])
 def test_spectral_norm_and_its_derivatives(shape):
     w, along = jax.random.normal(KEY, (2, *shape))
     u, s, vt = np.linalg.svd(w)
-    # Of a simple singular value the slope is u v^T, and that is differentiated once more by central differences.
+    # Of a simple singular value the slope is u v^T, and that is differentiated twice more by central differences.
     np.testing.assert_allclose(spectral_norm(w), s[0], rtol=1e-14)
-    slope = jax.grad(spectral_norm)
-    np.testing.assert_allclose(slope(w), np.outer(u[:, 0], vt[0]), atol=1e-13)
-    curvature = (slope(w + 1e-5 * along) - slope(w - 1e-5 * along)) / 2e-5
-    np.testing.assert_allclose(jax.jvp(slope, (w,), (along,))[1], curvature, atol=1e-9)
-    bent = jax.grad(lambda a: jnp.vdot(slope(a), along))
-    np.testing.assert_allclose(bent(w), curvature, atol=1e-9)
-    third = (bent(w + 1e-5 * along) - bent(w - 1e-5 * along)) / 2e-5
-    np.testing.assert_allclose(jax.jvp(bent, (w,), (along,))[1], third, atol=1e-8)
+    np.testing.assert_allclose(SLOPE(w), np.outer(u[:, 0], vt[0]), atol=1e-13)
+    step = 1e-5 * along
+    curvature = (SLOPE(w + step) - SLOPE(w - step)) / 2e-5
+    # Central differences miss the step squared times two more derivatives, each of which brings in the inverse gap.
+    np.testing.assert_allclose(TWICE(w, along), curvature, atol=1e-9)
+    np.testing.assert_allclose(BENT(w, along), curvature, atol=1e-9)
+    third = (BENT(w + step, along) - BENT(w - step, along)) / 2e-5
+    np.testing.assert_allclose(THRICE(w, along), third, atol=1e-8)
 
 
 def test_spectral_norm_where_singular_values_tie():
     # All equal: a subgradient, of nuclear norm one. Three that vanish do not matter.
     q = jnp.linalg.qr(jax.random.normal(KEY, (4, 4)))[0]
-    np.testing.assert_allclose(jnp.linalg.norm(jax.grad(spectral_norm)(0.8 * q), "nuc"), 1.0, rtol=1e-13)
+    np.testing.assert_allclose(jnp.linalg.norm(SLOPE(0.8 * q), "nuc"), 1.0, rtol=1e-13)
     one = jnp.outer(q[0], q[1])
-    assert jnp.all(jnp.isfinite(jax.jvp(jax.grad(spectral_norm), (one,), (q,))[1]))
-    assert not jnp.isfinite(jax.grad(spectral_norm)(jnp.zeros((2, 2)))).any()
+    assert jnp.all(jnp.isfinite(TWICE(one, q)))
+    assert not jnp.isfinite(SLOPE(jnp.zeros((4, 4)))).any()
 
 
 def test_a_normalised_layer_has_norm_one():
@@ -140,6 +146,20 @@ def test_a_normalised_network():
 
 
 # Refusals
+
+
+def test_data_of_another_shape():
+    (theta, generator), (psi, discriminator) = (
+        gd.network(mlp((2,), outputs, width=3, depth=1, key=KEY)) for outputs in ((2,), ())
+    )
+    game = gd.GAN(
+        generator, discriminator, gd.Discrete(jnp.zeros((5, 1, 8, 8))), gd.Discrete(jnp.zeros((5, 2))), gd.objectives.minimax
+    )
+    with pytest.raises(
+        ValueError, match=r"discriminator .* takes points of shape \(2,\); it was given one of shape \(1, 8, 8\)"
+    ):
+        gd.iterate(gd.SimGD(game, 0.1), gd.Players(theta, psi), 1)
+
 
 REFUSED = {
     "no hidden layer": (lambda: mlp((2,), (), width=3, depth=0, key=KEY), "at least one; got 0"),
