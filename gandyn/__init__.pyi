@@ -1,4 +1,4 @@
-from . import games, objectives, plot, textbook
+from . import games, objectives, plot, textbook, training
 from ._constraint import AbstractConstraint, Ball, Box, Constraints, SpectralBall
 from ._crossing import Crossings, crossings
 from ._evolve import Trajectory, iterate
@@ -17,6 +17,7 @@ from .analysis._continuation import Branch, Special, continuation
 from .analysis._cycle import Cycle, cycle
 from .analysis._deviation import Deviation, best_response
 from .analysis._eigenpairs import Eigenpairs, eigenpairs
+from .analysis._endpoint import EndPoint, endpoint
 from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._family import Family, family
@@ -122,6 +123,7 @@ __all__ = [
     "Discrete",
     "Drawn",
     "Eigenpairs",
+    "EndPoint",
     "Equilibria",
     "Equilibrium",
     "ExtraGradient",
@@ -202,6 +204,7 @@ __all__ = [
     "cycle",
     "diffuse",
     "eigenpairs",
+    "endpoint",
     "equilibria",
     "equilibrium",
     "euclidean",
@@ -241,6 +244,7 @@ __all__ = [
     "sweep",
     "textbook",
     "threshold",
+    "training",
     "transient",
     "two_sided",
     "wasserstein2",

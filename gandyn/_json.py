@@ -27,6 +27,7 @@ from .analysis._continuation import Branch, Special
 from .analysis._cycle import Cycle
 from .analysis._deviation import Deviation
 from .analysis._eigenpairs import Eigenpairs
+from .analysis._endpoint import EndPoint
 from .analysis._equilibria import Equilibria
 from .analysis._equilibrium import Equilibrium, Manifold
 from .analysis._family import Family
@@ -45,7 +46,7 @@ from .analysis._transient import Transient
 from .analysis._verdict import Stability
 
 _RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Eigenpairs, Threshold, Sweep, Transient)
-_MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov, Deviation, Pursuit)
+_MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov, Deviation, Pursuit, EndPoint)
 _ORBITS = (Attractor, Basins, Branch, Special, PeriodicOrbit, Cycle, Family, Circle, Conserved)
 _THEOREMS = (Assumption, Assumptions)
 _NOTIONS = (Notions, Notion, Condition, Blocks)

@@ -32,6 +32,7 @@ ROOMS = (
     "training",
     "plot",
     "claims",
+    "experiments",
     "report",
     "cli",
     "__main__",
@@ -39,7 +40,7 @@ ROOMS = (
 STRANGERS = ("games", "fields", "maps")
 
 # Those who may use the package as a person does: `import gandyn as gd`.
-GUESTS = ("claims", "cli")
+GUESTS = ("claims", "experiments", "cli")
 
 # What only some rooms may import.
 ANALYSES = tuple(f"analysis/{name}" for name in ("_noise", "_lyapunov", "_cycle", "_family"))

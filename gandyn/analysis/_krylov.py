@@ -124,7 +124,8 @@ def arpack(multiply: Callable, n: int, dtype: Any, *, symmetric: bool = False, *
     try:
         return (SPARSE.eigsh if symmetric else SPARSE.eigs)(operator, **settings)
     except SPARSE.ArpackNoConvergence as found:
-        return found.eigenvalues, found.eigenvectors
+        values, vectors = found.eigenvalues, found.eigenvectors
     except SPARSE.ArpackError:
-        kind = float if symmetric else complex
-        return np.zeros(0, kind), np.zeros((n, 0), kind)
+        values, vectors = np.zeros(0), np.zeros((n, 0))
+    kind = float if symmetric else complex
+    return values.astype(kind), vectors.astype(kind)

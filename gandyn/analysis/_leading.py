@@ -64,9 +64,7 @@ def leading(system: AbstractSystem, x: PyTree, arnoldi: Arnoldi) -> Leading:
     with np.errstate(divide="ignore"):
         lowest = np.log(np.maximum(np.abs(found.values) - errors, 0.0)) if is_map else np.real(found.values) - errors
     floor = float(np.max(lowest, initial=-np.inf))
-    bound = certificate(products, arnoldi.seed, is_map, level) if floor <= 0 else np.inf
-    # A bound that does not exclude growth is no certificate.
-    bound = bound if bound < 0 else np.inf
+    bound = certificate(products, x, arnoldi.seed, is_map, level) if floor <= 0 else np.inf
     result = worst(
         (jnp.any(jnp.abs(system.switches(x)) <= _tree.eps(x) ** 0.5), RESULTS.switching),
         (away, RESULTS.not_stationary),

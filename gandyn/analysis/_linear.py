@@ -13,6 +13,9 @@ from .. import _tree
 from .._evolve import prepare
 from .._system import AbstractSystem
 
+# Up to how many coordinates the matrix is formed at once, and how many columns at a time beyond.
+_FEW, _BATCH = 256, 64
+
 
 def _moving(x: PyTree, args: tuple[AbstractSystem, PyTree]) -> PyTree:
     system, still = args
@@ -67,9 +70,25 @@ def blocks(system: AbstractSystem, x: PyTree) -> dict[tuple[Any, Any], Float[Arr
 
 
 def jacobian(system: AbstractSystem, x: PyTree) -> Float[Array, "n n"]:
-    """The dense Jacobian on the coordinates of a state, for use inside compiled code."""
+    """The dense Jacobian on the coordinates of a state, for use inside compiled code.
+
+    That of many coordinates is formed by batches of products, so that what a network remembers of its data is held for so
+    many directions only.
+    """
     vector, unravel = _tree.ravel(x)
-    return jax.jacfwd(lambda v: _tree.ravel(system(unravel(v)))[0])(vector)
+    n = vector.size
+
+    def flat(v: Array) -> Array:
+        return _tree.ravel(system(unravel(v)))[0]
+
+    if n <= _FEW:
+        return jax.jacfwd(flat)(vector)
+    product = jax.linearize(flat, vector)[1]
+
+    def columns(start: Array) -> Array:
+        return jax.vmap(product)(jax.nn.one_hot(start + jnp.arange(_BATCH), n, dtype=vector.dtype))
+
+    return jax.lax.map(columns, jnp.arange(0, n, _BATCH)).reshape(-1, n)[:n].T
 
 
 def eigenvalues(matrix: Float[Array, "n n"]) -> Array:

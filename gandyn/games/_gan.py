@@ -159,7 +159,7 @@ def network(module: eqx.Module) -> tuple[PyTree, Callable[[PyTree, Array], Array
         raise ValueError(
             "network: a layer keeps a state of its own (eqx.nn.BatchNorm, eqx.nn.SpectralNorm), so that its output is no "
             "function of the parameters and one point. Batch normalisation: take eqx.nn.LayerNorm or eqx.nn.GroupNorm. "
-            "Spectral normalisation: gd.spectral_normalised(module), exact and without a memory."
+            "Spectral normalisation: gd.training.spectral_normalised(module), exact and without a memory."
         )
     parameters, static = eqx.partition(module, eqx.is_inexact_array)
     return parameters, _Apply(static)

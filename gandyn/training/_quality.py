@@ -4,24 +4,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, Scalar
+from jaxtyping import Array, Float, Key, PyTree, Scalar
 
 from .. import _tree
-from .._system import AbstractGame, Players
+from .._system import AbstractSystem, Players
 from ..games._composite import Mixture
-from ..games._distance import beneath
 from ..games._gan import AbstractGAN
-from ..games._measure import Discrete
+from ..games._measure import AbstractMeasure, Discrete
 from ..games._quadrature import Gaussian
 from ..games._wasserstein import between_gaussians, wasserstein2
 from ._classifier import Classifier, classified
-
-
-def _gan(game: AbstractGame) -> AbstractGAN:
-    found = beneath(game)
-    if not isinstance(found, AbstractGAN):
-        raise ValueError(f"The quality of samples is that of a GAN, with data and a generator; got {type(game).__name__}.")
-    return found
+from ._metrics import point_of
 
 
 @eqx.filter_jit
@@ -35,6 +28,16 @@ def _real(gan: AbstractGAN, key: Key[Array, ""], count: int) -> Float[Array, "n 
     return gan.real.sample(key, count).points
 
 
+def _modes(law: AbstractMeasure) -> tuple[Gaussian, ...]:
+    modes = law.components if isinstance(law, Mixture) else (law,)
+    if not all(isinstance(part, Gaussian) and part.covariance.ndim < 2 for part in modes):
+        raise ValueError(
+            "ModeCoverage: the data must be a mixture of Gaussians whose coordinates are independent, such as "
+            f"gd.training.ring(); got {type(law).__name__} of {sorted({type(part).__name__ for part in modes})}."
+        )
+    return modes
+
+
 class ModeCoverage(eqx.Module):
     """How many modes of a mixture are covered, and how many samples are good.
 
@@ -43,37 +46,25 @@ class ModeCoverage(eqx.Module):
     and for three deviations, `1 - exp(-9/2) = 0.9889` of the data's own samples are of high quality.
 
     Args:
-        game: A GAN, or games around one, whose data are a mixture of Gaussians with independent coordinates, or one of them.
         count: How many samples to draw.
         reach: How many standard deviations.
 
     Raises:
-        ValueError: Data of another kind.
+        ValueError: When called, data of another kind than a mixture of Gaussians with independent coordinates, or one of them.
     """
 
-    gan: AbstractGAN = eqx.field(converter=_gan)
     count: int = eqx.field(static=True, default=2500)
     reach: Scalar = eqx.field(converter=_tree.real, default=3.0)
 
-    def __check_init__(self):
-        if not all(isinstance(part, Gaussian) and part.covariance.ndim < 2 for part in self._modes):
-            raise ValueError(
-                "ModeCoverage: the data must be a mixture of Gaussians whose coordinates are independent, such as gd.ring(); "
-                f"got {type(self.gan.real).__name__} of {sorted({type(part).__name__ for part in self._modes})}."
-            )
-
-    @property
-    def _modes(self) -> tuple:
-        return self.gan.real.components if isinstance(self.gan.real, Mixture) else (self.gan.real,)
-
-    def __call__(self, x: Players, key: Key[Array, ""]) -> dict[str, Array]:
+    def __call__(self, system: AbstractSystem, state: PyTree, key: Key[Array, ""]) -> dict[str, Array]:
         """`modes_covered`, the share `high_quality`, and of each mode the count of such samples `mode_counts`."""
-        return self._counted(generated(self.gan, x, key, self.count))
+        gan, x = _tree.inside(system, AbstractGAN), point_of(system, state)
+        return self._counted(_modes(gan.real), generated(gan, x, key, self.count))
 
     @eqx.filter_jit
-    def _counted(self, points: Float[Array, "n ..."]) -> dict[str, Array]:
+    def _counted(self, modes: tuple[Gaussian, ...], points: Float[Array, "n ..."]) -> dict[str, Array]:
         def distance(point: Array) -> Array:
-            return jnp.stack([jnp.linalg.norm(jnp.ravel((point - mode.mean) / mode.root)) for mode in self._modes])
+            return jnp.stack([jnp.linalg.norm(jnp.ravel((point - mode.mean) / mode.root)) for mode in modes])
 
         away = jax.vmap(distance)(points)
         good = away.min(axis=1) <= self.reach
@@ -88,18 +79,16 @@ class WassersteinDistance(eqx.Module):
     data is what a perfect generator would show.
 
     Args:
-        game: A GAN, or games around one.
         count: How many samples of each; time grows with its cube.
     """
 
-    gan: AbstractGAN = eqx.field(converter=_gan)
     count: int = eqx.field(static=True, default=512)
 
-    def __call__(self, x: Players, key: Key[Array, ""]) -> dict[str, Array]:
+    def __call__(self, system: AbstractSystem, state: PyTree, key: Key[Array, ""]) -> dict[str, Array]:
         """`wasserstein2`, NaN if a sample is not finite, and `wasserstein2_real` between two samples of the data."""
-        made, one, other = jax.random.split(key, 3)
-        fake = generated(self.gan, x, made, self.count)
-        real, again = (Discrete(_real(self.gan, each, self.count)) for each in (one, other))
+        gan, (made, one, other) = _tree.inside(system, AbstractGAN), jax.random.split(key, 3)
+        fake = generated(gan, point_of(system, state), made, self.count)
+        real, again = (Discrete(_real(gan, each, self.count)) for each in (one, other))
         distance = wasserstein2(Discrete(fake), real) if _tree.finite(fake) else jnp.asarray(jnp.nan)
         return {"wasserstein2": distance, "wasserstein2_real": wasserstein2(again, real)}
 
@@ -137,24 +126,22 @@ class ClassifierQuality(eqx.Module):
     lack whole classes above noisy ones of all classes, so that the classes covered belong beside it.
 
     Args:
-        game: A GAN, or games around one, whose data are the images that the classifier was trained on.
-        classifier: From `gd.classifier`.
+        classifier: From `classifier`.
         count: How many images to draw.
     """
 
-    gan: AbstractGAN = eqx.field(converter=_gan)
     classifier: Classifier
     count: int = eqx.field(static=True, default=1000)
 
-    def __call__(self, x: Players, key: Key[Array, ""]) -> dict[str, Array]:
+    def __call__(self, system: AbstractSystem, state: PyTree, key: Key[Array, ""]) -> dict[str, Array]:
         """`classifier_frechet` and `classifier_score`, the same with `_real`, `classes_covered` and `class_counts`.
 
         A class is covered if one image at least is taken for it. Values are NaN where an image is not finite.
         """
-        made, drawn = jax.random.split(key)
-        fake, real = generated(self.gan, x, made, self.count), _real(self.gan, drawn, self.count)
+        gan, (made, drawn) = _tree.inside(system, AbstractGAN), jax.random.split(key)
+        fake, real = generated(gan, point_of(system, state), made, self.count), _real(gan, drawn, self.count)
         (features, classes), (true, known) = (classified(self.classifier, images) for images in (fake, real))
-        all_of_them = np.asarray(classified(self.classifier, self.gan.real.points)[0], float)
+        all_of_them = np.asarray(classified(self.classifier, gan.real.points)[0], float)
         finite = bool(_tree.finite(features))
         counts = jnp.bincount(classes.argmax(axis=1), length=classes.shape[1])
         return {

@@ -56,18 +56,18 @@ def test_modes_of_a_planted_sample():
     centres = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
     # On a mode, just within three deviations of the next, just beyond of the third, and none at the last.
     planted = centres[[0, 0, 0, 1, 2]] + np.array([[0.0, 0.0]] * 3 + [[0.0, 0.299], [0.301, 0.0]])
-    found = ModeCoverage(playing(law, Planted(jnp.asarray(planted))))(NOWHERE, KEY)
+    found = ModeCoverage()(playing(law, Planted(jnp.asarray(planted))), NOWHERE, KEY)
     np.testing.assert_array_equal(found["mode_counts"], [3, 1, 0, 0])
     assert (int(found["modes_covered"]), float(found["high_quality"])) == (2, 4 / 5)
     # Deviations of one and of a tenth: (2, 0) is within three, (0, 2) is not.
     oval = gd.Gaussian([0.0, 0.0], [1.0, 0.01])
-    found = ModeCoverage(playing(oval, Planted(jnp.asarray([[2.0, 0.0], [0.0, 2.0]]))))(NOWHERE, KEY)
+    found = ModeCoverage()(playing(oval, Planted(jnp.asarray([[2.0, 0.0], [0.0, 2.0]]))), NOWHERE, KEY)
     assert (int(found["modes_covered"]), float(found["high_quality"])) == (1, 0.5)
 
 
 def test_the_data_cover_their_own_modes():
     law = ring(dtype=jnp.float32)
-    found = ModeCoverage(gd.Penalised(playing(law, law), gd.r1, 0.1))(NOWHERE, KEY)
+    found = ModeCoverage()(gd.Penalised(playing(law, law), gd.r1, 0.1), NOWHERE, KEY)
     share = 1 - np.exp(-9 / 2)
     assert int(found["modes_covered"]) == 8
     # Five deviations of a share of 2500.
@@ -80,18 +80,18 @@ def test_the_data_cover_their_own_modes():
 
 def test_wasserstein_distance_of_a_translated_sample():
     points = jax.random.normal(KEY, (40, 2))
-    metric = WassersteinDistance(playing(Planted(points), Planted(points)))
+    gan = playing(Planted(points), Planted(points))
     shift = jnp.asarray([0.3, -0.4])
     # A translation is the cheapest plan, whatever its length.
-    moved = metric(gd.Players(shift, jnp.zeros(())), KEY)
+    moved = WassersteinDistance()(gan, gd.Players(shift, jnp.zeros(())), KEY)
     np.testing.assert_allclose(moved["wasserstein2"], 0.5, rtol=1e-12)
     assert float(moved["wasserstein2_real"]) == 0.0
-    assert np.isnan(metric(gd.Players(shift * jnp.nan, jnp.zeros(())), KEY)["wasserstein2"])
+    assert np.isnan(WassersteinDistance()(gan, gd.Players(shift * jnp.nan, jnp.zeros(())), KEY)["wasserstein2"])
 
 
 def test_wasserstein_distance_of_a_perfect_generator_is_that_of_two_samples():
     law = gd.Gaussian([0.0, 0.0], 1.0)
-    seen = [WassersteinDistance(playing(law, law), 64)(NOWHERE, key) for key in jax.random.split(KEY, 20)]
+    seen = [WassersteinDistance(64)(playing(law, law), NOWHERE, key) for key in jax.random.split(KEY, 20)]
     ours, theirs = (np.array([each[name] for each in seen]) for name in ("wasserstein2", "wasserstein2_real"))
     # Equal in law: twenty of each, so that the means differ by less than five deviations.
     assert abs(ours.mean() - theirs.mean()) < 5 * np.sqrt((ours.var() + theirs.var()) / 20)
@@ -159,7 +159,7 @@ def test_what_the_classifier_says_of_its_own_data(data, trained):
     classes = probabilities.argmax(axis=1)
 
     def quality(made):
-        return ClassifierQuality(playing(Planted(images), Planted(made)), trained)(NOWHERE, KEY)
+        return ClassifierQuality(trained)(playing(Planted(images), Planted(made)), NOWHERE, KEY)
 
     every = quality(images)
     # Zero but for the rounding of variances, and never less; the same images are drawn for the baseline.
@@ -187,9 +187,12 @@ class Duel(gd.AbstractGame):
 LAW = gd.Gaussian([0.0, 0.0], 1.0, 2)
 SLANTED = gd.Gaussian([0.0, 0.0], [[1.0, 0.5], [0.5, 1.0]])
 REFUSED = {
-    "a game without data": (lambda: WassersteinDistance(Duel()), "that of a GAN, with data and a generator; got Duel"),
-    "data without modes": (lambda: ModeCoverage(playing(gd.Uniform([0.0], [1.0]), LAW)), "mixture of Gaussians"),
-    "modes that are slanted": (lambda: ModeCoverage(playing(SLANTED, LAW)), "coordinates are independent"),
+    "a game without data": (lambda: WassersteinDistance()(Duel(), NOWHERE, KEY), "no gan inside Duel"),
+    "data without modes": (
+        lambda: ModeCoverage()(playing(gd.Uniform([0.0], [1.0]), LAW), NOWHERE, KEY),
+        "mixture of Gaussians",
+    ),
+    "modes that are slanted": (lambda: ModeCoverage()(playing(SLANTED, LAW), NOWHERE, KEY), "coordinates are independent"),
     "too few labels": (
         lambda: classifier(Labelled(gd.Discrete(np.zeros((9, 1, 2, 2))), jnp.zeros(8, int)), KEY),
         "got 8 labels, 9 images",

@@ -1,0 +1,213 @@
+"""What an experiment is: arms that are trained from the same seeds, and effects whose criteria are fixed before the runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from scipy import stats
+
+import gandyn as gd
+
+from ..claims._claim import Source
+
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How large and how long: the numbers that a small and a full run of an experiment differ in.
+
+    Args:
+        steps: How many applications of the map each run makes.
+        seeds: From which seeds each arm is trained.
+        numbers: Everything else that the arms are built from: widths, batch and step sizes.
+    """
+
+    steps: int
+    seeds: tuple[int, ...]
+    numbers: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["numbers"][name]
+        except KeyError:
+            raise AttributeError(f"The setting has no number {name!r}; it has {sorted(self.numbers)}.") from None
+
+
+class Start(NamedTuple):
+    """A training map, the players' first parameters, and what is measured on the way."""
+
+    step: gd.AbstractMap
+    point: Any
+    metrics: tuple[gd.training.Every, ...]
+
+
+class Run(NamedTuple):
+    """A run that has ended: what it started from, and what it came to."""
+
+    start: Start
+    training: gd.training.Training
+
+    @property
+    def point(self) -> Any:
+        """The players' parameters at the end."""
+        return self.start.step.point(self.training.state)
+
+    def last(self, name: str) -> float:
+        """The last value of a curve."""
+        return float(np.asarray(self.training.curves[name].values)[-1])
+
+    def mean(self, name: str, share: float = 0.25) -> float:
+        """The mean of a curve over the last share of the run."""
+        curve = self.training.curves[name]
+        late = np.asarray(curve.steps) >= (1 - share) * np.asarray(curve.steps)[-1]
+        return float(np.mean(np.asarray(curve.values)[late]))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference between two arms that a paper reports, with its criterion.
+
+    It appears if the 95% interval of the mean difference over the seeds (Student's, paired by seed) lies above `margin`, is
+    reversed if that lies below minus the margin, and is undecided otherwise.
+
+    Args:
+        question: What is compared, in words and with its unit.
+        measure: The number of a run.
+        more: The arm that the paper says has more of it.
+        less: The other.
+        margin: What a difference must exceed.
+    """
+
+    question: str
+    measure: Callable[[Run], float]
+    more: str
+    less: str
+    margin: float = 0.0
+
+
+class Finding(NamedTuple):
+    """What became of an effect: the numbers of both arms by seed, and the mean difference with its interval."""
+
+    effect: Effect
+    more: np.ndarray
+    less: np.ndarray
+    difference: float
+    interval: tuple[float, float]
+
+    @property
+    def verdict(self) -> str:
+        """`appears`, `reversed` or `undecided`."""
+        low, high = self.interval
+        if low > self.effect.margin:
+            return "appears"
+        return "reversed" if high < -self.effect.margin else "undecided"
+
+
+def judge(effect: Effect, runs: Mapping[tuple[str, int], Run], seeds: Sequence[int]) -> Finding:
+    """An effect over the seeds; undecided where a number is not finite or there is one seed only."""
+    more, less = (np.array([effect.measure(runs[arm, seed]) for seed in seeds]) for arm in (effect.more, effect.less))
+    difference = more - less
+    mean, n = float(np.mean(difference)), len(seeds)
+    if n < 2 or not np.all(np.isfinite(difference)):
+        return Finding(effect, more, less, mean, (-np.inf, np.inf))
+    half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, n - 1) * stats.sem(difference))
+    return Finding(effect, more, less, mean, (mean - half, mean + half))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Arms, trained from the same seeds, and the effects that are looked for.
+
+    Args:
+        key: Its short name, such as `ring`.
+        source: The paper it comes from.
+        title: What it is about, in one line.
+        text: The setting in words: what is the paper's and what is not.
+        arms: By name, what is trained: a function of the setting, the seed and the floating-point type.
+        small: A setting of about two minutes on two cores.
+        full: The paper's.
+        effects: What is looked for, each with its criterion.
+        curves: The names of the curves that are drawn, each over the seeds of all arms.
+        figure: Draws the end of a run on axes, called with the run and the axes.
+    """
+
+    key: str
+    source: Source
+    title: str
+    text: str
+    arms: Mapping[str, Callable[[Setting, int, Any], Start]]
+    small: Setting
+    full: Setting
+    effects: tuple[Effect, ...]
+    curves: tuple[str, ...]
+    figure: Callable[[Run, Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an experiment came to: its runs by arm and seed, the findings, and the end point of each arm's first run."""
+
+    experiment: Experiment
+    setting: Setting
+    runs: dict[tuple[str, int], Run] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    ends: dict[str, gd.EndPoint] = field(default_factory=dict)
+
+
+def conduct(
+    experiment: Experiment,
+    setting: Setting,
+    folder: Path,
+    *,
+    dtype: Any,
+    progress: bool = True,
+    announce: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Train every arm from every seed, each in a folder of its own, and judge the effects.
+
+    Runs that have ended before are read back, and one that was stopped goes on.
+
+    Args:
+        experiment: The experiment.
+        setting: `experiment.small`, `experiment.full`, or one with other numbers.
+        folder: Where the runs are kept.
+        dtype: The floating-point type of parameters and data.
+        progress: Whether to show bars.
+        announce: Told what begins.
+
+    Raises:
+        ValueError: A folder of another run.
+        OSError: The folder cannot be written.
+    """
+    report = Report(experiment, setting)
+    names = list(experiment.arms)
+    for arm, build in experiment.arms.items():
+        for seed in setting.seeds:
+            announce(f"{experiment.key}: {arm}, seed {seed} ({len(report.runs) + 1} of {len(names) * len(setting.seeds)})")
+            start = build(setting, seed, dtype)
+            training = gd.training.train(
+                start.step,
+                start.step.init(start.point),
+                setting.steps,
+                metrics=start.metrics,
+                folder=folder / arm.replace(" ", "-") / f"seed-{seed}",
+                checkpoint=max(1, setting.steps // 20),
+                key=jax.random.key(seed),
+                progress=progress,
+                throw=False,
+            )
+            report.runs[arm, seed] = Run(start, training)
+        first: Any = report.runs[arm, setting.seeds[0]]
+        if first.training.result == gd.RESULTS.successful:
+            report.ends[arm] = gd.endpoint(first.start.step, first.training.state, throw=False)
+    report.findings.extend(judge(effect, report.runs, setting.seeds) for effect in experiment.effects)
+    return report
+
+
+def shortened(setting: Setting, *, steps: int | None = None, seeds: tuple[int, ...] | None = None) -> Setting:
+    """The setting with other steps or seeds."""
+    return replace(setting, steps=steps or setting.steps, seeds=seeds or setting.seeds)
