@@ -28,7 +28,7 @@ def extremes(multiply: Callable, n: int, seed: int, steps: int = _STEPS) -> tupl
     it belongs to some eigenvalue, and in a cluster hardly ever to the last.
     """
     steps = min(n, steps, max(_ROOM // n, 2))
-    basis, diagonal, beside = np.zeros((steps, n)), np.zeros(steps), np.zeros(steps)
+    basis, diagonal, beside, k = np.zeros((steps, n)), np.zeros(steps), np.zeros(steps), 0
     v = np.random.default_rng(seed).normal(size=n)
     for k in range(steps):
         basis[k] = v / np.linalg.norm(v)
@@ -94,7 +94,7 @@ def damped_growth(damping: tuple[float, float], coupling: float, level: float) -
 
 
 def _pencil(products: Products, split: int, seed: int, level: float) -> float:
-    """`damped_growth` of a zero-sum game whose first player has no curvature of its own, as of a generator at the data's law."""
+    """`damped_growth` of a zero-sum game whose first player has no curvature of its own, as a generator of the data's law."""
     n, m = split, products.n - split
 
     def on(player: int, v: np.ndarray, product: Callable) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,8 @@ from ._products import Products
 # SciPy's own annotations know neither the keywords nor the results of these.
 SPARSE: Any = sparse
 
+_WHOLE = 0.99
+
 
 class AbstractTarget(eqx.Module):
     """Which eigenvalues are wanted: those of the least `rank`."""
@@ -80,8 +82,8 @@ class Arnoldi(eqx.Module):
                 "Arnoldi: count and restarts are at least one and the tolerance lies in [0, 1); got "
                 f"count={self.count}, restarts={self.restarts}, tolerance={self.tolerance}."
             )
-        if self.basis is not None and self.basis < self.count + 2:
-            raise ValueError(f"Arnoldi: the basis needs at least count + 2 = {self.count + 2} vectors; got {self.basis}.")
+        if self.basis is not None and self.basis < self.count + 3:
+            raise ValueError(f"Arnoldi: the basis needs at least count + 3 = {self.count + 3} vectors; got {self.basis}.")
 
     def settings(self, products: Products) -> dict[str, Any]:
         """ARPACK's arguments for an operator."""
@@ -89,7 +91,8 @@ class Arnoldi(eqx.Module):
         # Without a part in what is no coordinate, whose eigenvalue is a zero of no meaning.
         start = np.where(products.kept, np.random.default_rng(self.seed).normal(size=products.n), 0.0)
         return {
-            "k": self.count,
+            # The last may be half of a pair of conjugates.
+            "k": self.count + 1,
             "ncv": min(basis, products.n),
             "maxiter": self.restarts,
             "tol": self.tolerance,
@@ -103,19 +106,20 @@ class Arnoldi(eqx.Module):
         """
         target = self.target or (Largest() if is_map else Rightmost())
         values, vectors = target.find(products, self, is_map)
-        values, vectors = _closed(values, vectors)
+        # Of such a half ARPACK may return a part of the vector only.
+        whole = np.linalg.norm(vectors, axis=0) > _WHOLE
+        values, vectors = _closed(values[whole], vectors[:, whole])
         order = np.argsort(target.rank(values, is_map), kind="stable")
         return values[order], vectors[:, order]
 
 
 def _closed(values: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """With the conjugate of each eigenvalue of a real matrix, of which ARPACK's last may lack it."""
-    if not values.size:
-        return values, vectors
-    gaps = np.abs(values[:, None] - np.conj(values)[None])
-    alone = np.argmin(gaps, axis=1) == np.arange(values.size)
-    alone &= np.abs(np.imag(values)) > 0
-    return np.concatenate([values, np.conj(values[alone])]), np.concatenate([vectors, np.conj(vectors[:, alone])], axis=1)
+    above, below = np.flatnonzero(np.imag(values) > 0), np.flatnonzero(np.imag(values) < 0)
+    few, many = sorted((above, below), key=len)
+    for i in few:
+        many = np.delete(many, np.argmin(np.abs(values[many] - np.conj(values[i]))))
+    return np.concatenate([values, np.conj(values[many])]), np.concatenate([vectors, np.conj(vectors[:, many])], axis=1)
 
 
 def arpack(multiply: Callable, n: int, dtype: Any, *, symmetric: bool = False, **settings: Any) -> tuple[Any, Any]:

@@ -137,7 +137,7 @@ def test_single_precision():
 
 
 def test_what_is_asked_for_has_to_exist():
-    with pytest.raises(ValueError, match=r"count \+ 2 = 6"):
+    with pytest.raises(ValueError, match=r"count \+ 3 = 7"):
         gd.Arnoldi(4, basis=5)
     with pytest.raises(ValueError, match="at least one"):
         gd.Arnoldi(0)
