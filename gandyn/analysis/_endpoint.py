@@ -95,10 +95,11 @@ class _Mean(AbstractFlow):
     keys: Key[Array, " k"]
 
     def __call__(self, x: PyTree) -> PyTree:
-        def one(key: Key[Array, ""]) -> PyTree:
-            return _tree.inside(self.redraw(key, self.map), AbstractFlow)(x)
+        return jax.tree.map(lambda leaf: leaf.mean(axis=0), self.each(x))
 
-        return jax.tree.map(lambda leaf: leaf.mean(axis=0), jax.lax.map(one, self.keys))
+    def each(self, x: PyTree) -> PyTree:
+        """The flow of each draw, along a leading axis."""
+        return jax.vmap(lambda key: _tree.inside(self.redraw(key, self.map), AbstractFlow)(x))(self.keys)
 
 
 def _with_flow(step: AbstractMap, flow: AbstractFlow) -> AbstractMap:
@@ -110,9 +111,22 @@ def _with_flow(step: AbstractMap, flow: AbstractFlow) -> AbstractMap:
     return jax.tree.map(lambda node: flow if is_flow(node) else node, step, is_leaf=is_flow)
 
 
+def mean_field(step: AbstractMap, state: PyTree, key: Key[Array, ""], draws: int) -> tuple[AbstractFlow, AbstractMap, PyTree]:
+    """The mean of a random map's flow over some draws, the map on that flow, and the state of this map.
+
+    Of a map without noise the flow inside it and the map itself.
+    """
+    return _mean_field(step, state, key, draws) if isinstance(step, Random) else (_tree.inside(step, AbstractFlow), step, state)
+
+
+def _mean_field(step: Random, state: PyTree, key: Key[Array, ""], draws: int) -> tuple[_Mean, AbstractMap, PyTree]:
+    mean = _Mean(step.map, step.redraw, jax.random.split(key, draws))
+    return mean, _with_flow(step.map, mean), step.inner(state)
+
+
 @eqx.filter_jit
 def _fields(mean: _Mean, x: PyTree) -> Float[Array, "k n"]:
-    return jax.lax.map(lambda key: _tree.ravel(_Mean(mean.map, mean.redraw, key[None])(x))[0], mean.keys)
+    return jax.vmap(lambda field: _tree.ravel(field)[0])(mean.each(x))
 
 
 def _moments(fields: np.ndarray) -> tuple[float, float, float]:
@@ -156,8 +170,8 @@ def endpoint(
     step: Random,
     state: PyTree,
     *,
-    draws: int = 16,
-    spectrum: Dense | Arnoldi = Arnoldi(6),
+    draws: int = 8,
+    spectrum: Dense | Arnoldi = Arnoldi(4, restarts=30, tolerance=1e-3),
     key: Key[Array, ""] | None = None,
     throw: bool = True,
 ) -> EndPoint:

@@ -14,6 +14,8 @@ import gandyn as gd
 from ..claims._claim import Source
 
 _CONFIDENCE = 0.95
+# A glance at the leading modes, as along the runs.
+_SPECTRUM = gd.training.Spectrum().spectrum
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def conduct(
             report.runs[arm, seed] = Run(start, training)
         first: Any = report.runs[arm, setting.seeds[0]]
         if first.training.result == gd.RESULTS.successful:
-            report.ends[arm] = gd.endpoint(first.start.step, first.training.state, throw=False)
+            report.ends[arm] = gd.endpoint(first.start.step, first.training.state, spectrum=_SPECTRUM, throw=False)
     report.findings.extend(judge(effect, report.runs, setting.seeds) for effect in experiment.effects)
     return report
 

@@ -1,14 +1,12 @@
-"""Mini-batches of a whole training map, and the map under them."""
+"""Mini-batches of a whole training map."""
 
 from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Key
 
-from .._system import AbstractMap
 from ..games._gan import AbstractGAN
-from ..maps._random import Drawn, Random
 
 T = TypeVar("T", bound=eqx.Module)
 
@@ -42,10 +40,3 @@ class Batches(eqx.Module):
             return eqx.tree_at(lambda gan: (gan.real, gan.latent), node, laws)
 
         return jax.tree.map(draw, system, is_leaf=lambda node: isinstance(node, AbstractGAN))
-
-
-def still(step: AbstractMap, state: PyTree) -> tuple[AbstractMap, PyTree]:
-    """The map under the noise, and its state."""
-    while isinstance(step, Random) and isinstance(state, Drawn):
-        step, state = step.map, state.state
-    return step, state

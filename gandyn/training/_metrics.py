@@ -5,15 +5,15 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from .. import _tree
 from .._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem
 from ..analysis._eigenpairs import eigenpairs
+from ..analysis._endpoint import mean_field
 from ..analysis._krylov import Arnoldi
 from ..analysis._linear import Dense
-from ._batches import Batches, still
+from ._batches import Batches
 
 
 def point_of(system: AbstractSystem, state: PyTree) -> PyTree:
@@ -97,19 +97,19 @@ class PathAngle(eqx.Module):
 
 
 class Spectrum(eqx.Module):
-    """Eigenvalues of the flow and multipliers of the map at the current point, for one and the same sample.
+    """Eigenvalues of the flow and multipliers of the map at the current point, for the same mini-batches each time.
 
     They are those of a point that moves, and no verdict: for that there is `endpoint`. Of a map that draws mini-batches they
-    are those of the map without noise, on the sample. What does not converge is NaN.
+    are those of the mean field, and of the map on it. What does not converge is NaN.
 
     Args:
         spectrum: `gd.Arnoldi(count)` for the leading ones, `gd.Dense()` for all of a small network.
-        size: The sample's size.
-        seed: That of the sample.
+        draws: How many mini-batches the mean field is the mean of.
+        seed: That of the mini-batches.
     """
 
-    spectrum: Dense | Arnoldi = Arnoldi(6)
-    size: int = eqx.field(static=True, default=512)
+    spectrum: Dense | Arnoldi = Arnoldi(2, restarts=10, tolerance=1e-2)
+    draws: int = eqx.field(static=True, default=8)
     seed: int = eqx.field(static=True, default=0)
 
     def __call__(self, system: AbstractSystem, state: PyTree, key: Key[Array, ""]) -> dict[str, Any]:
@@ -117,18 +117,14 @@ class Spectrum(eqx.Module):
 
         The growth of the map is that per application, the logarithm of the largest modulus.
         """
-        batches, sample = Batches(self.size), jax.random.key(self.seed)
-        drawn = batches(sample, _tree.inside(system, AbstractFlow))
-        flow = eigenpairs(drawn, point_of(system, state), spectrum=self.spectrum, throw=False)
-        found = {
-            "eigenvalues.flow": flow.values,
-            "growth.flow": jnp.max(flow.values.real),
-            "zeta": flow.zeta,
-            "tau": flow.tau,
-        }
-        if isinstance(system, AbstractMap):
-            under, inner = still(system, state)
-            values = eigenpairs(batches(sample, under), inner, spectrum=self.spectrum, throw=False).values
-            with np.errstate(divide="ignore"):
-                found |= {"eigenvalues.map": values, "growth.map": np.log(np.max(np.abs(values)))}
-        return found
+        if not isinstance(system, AbstractMap):
+            return self._of_flow(system, state)
+        flow, under, inner = mean_field(system, state, jax.random.key(self.seed), self.draws)
+        values = eigenpairs(under, inner, spectrum=self.spectrum, throw=False).values
+        growth = jnp.log(jnp.nanmax(jnp.abs(values)))
+        return self._of_flow(flow, system.point(state)) | {"eigenvalues.map": values, "growth.map": growth}
+
+    def _of_flow(self, flow: AbstractSystem, x: PyTree) -> dict[str, Any]:
+        pairs = eigenpairs(flow, x, spectrum=self.spectrum, throw=False)
+        growth = jnp.nanmax(pairs.values.real)
+        return {"eigenvalues.flow": pairs.values, "growth.flow": growth, "zeta": pairs.zeta, "tau": pairs.tau}
