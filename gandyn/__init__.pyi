@@ -21,6 +21,7 @@ from .analysis._endpoint import EndPoint, endpoint
 from .analysis._equilibria import Equilibria, equilibria
 from .analysis._equilibrium import Equilibrium, Manifold, equilibrium, manifold
 from .analysis._family import Family, family
+from .analysis._interior import Critical, Nearest
 from .analysis._krylov import Arnoldi, Largest, Rightmost
 from .analysis._lanczos import Lanczos
 from .analysis._linear import Dense, blocks, linearize
@@ -56,6 +57,7 @@ from .games._penalty import (
     gradient_penalty,
     on_generated,
     on_real,
+    on_segments,
     one_sided,
     quartic,
     r1,
@@ -116,6 +118,7 @@ __all__ = [
     "Constrained",
     "Constraints",
     "Convolution",
+    "Critical",
     "Crossings",
     "Cycle",
     "Dense",
@@ -145,6 +148,7 @@ __all__ = [
     "Modified",
     "Momentum",
     "Moving",
+    "Nearest",
     "NormalForm",
     "Notion",
     "Notions",
@@ -228,6 +232,7 @@ __all__ = [
     "objectives",
     "on_generated",
     "on_real",
+    "on_segments",
     "one_sided",
     "periodic",
     "plot",

@@ -59,6 +59,7 @@ OUTCOMES = (
     "not_stationary",
     "no_eigenvalue",
     "few_eigenvalues",
+    "border_not_covered",
     "not_tangent",
     "switching",
     "unsettled",

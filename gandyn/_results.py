@@ -35,6 +35,11 @@ class RESULTS(eqx.Enumeration):
         "or a looser `tolerance`, or take spectrum=gd.Dense() where the matrix fits; with throw=False the rows that did not "
         "converge are NaN."
     )
+    border_not_covered = (
+        "The search for the eigenvalues nearest to the border of stability ended before it had covered it, so that nearer ones "
+        "may be missing. Give `Critical` more `shifts` or `Arnoldi` a larger `count`, or take spectrum=gd.Dense() where the "
+        "matrix fits; what was found is returned with throw=False."
+    )
     not_tangent = (
         "The manifold given as `modulo` is not one of equilibria of this system at this point: the residual changes along it. "
         "Compute it by `manifold` from the same system and state."

@@ -11,7 +11,7 @@ from jaxtyping import Array, Complex, Float, PyTree, Scalar
 
 from .. import _tree
 from .._evolve import prepare
-from .._results import RESULTS, check, first
+from .._results import RESULTS, check, first, worst
 from .._system import AbstractMap, AbstractSystem
 from ._krylov import Arnoldi, Largest, Rightmost
 from ._linear import Dense, matrix
@@ -91,6 +91,7 @@ class Found(NamedTuple):
     vectors: np.ndarray
     residuals: np.ndarray
     conditions: np.ndarray
+    complete: bool = True
 
     def pairs(self, x: PyTree, level: float) -> Eigenpairs:
         """The result, with a backward error of the Jacobian."""
@@ -110,11 +111,12 @@ def search(products: Products, arnoldi: Arnoldi, is_map: bool) -> Found:
         raise ValueError(
             f"Arnoldi finds at most n - 3 eigenvalues of n = {products.n}; got count={arnoldi.count}. Use gd.Dense()."
         )
-    values, vectors = arnoldi.search(products, is_map)
-    left = arnoldi.search(products.transpose(), is_map)[1] if values.size else vectors
+    values, vectors, _, complete = arnoldi.search(products, is_map)
+    left = arnoldi.search(products.transpose(), is_map).vectors if values.size else vectors
+    known = conditions(vectors, left)
+    values, vectors, known = values[: arnoldi.count], vectors[:, : arnoldi.count], known[: arnoldi.count]
     residuals = np.linalg.norm(products.images(vectors) - vectors * values, axis=0)
-    first = slice(arnoldi.count)
-    return Found(values[first], vectors[:, first], residuals[first], conditions(vectors, left)[first])
+    return Found(values, vectors, residuals, known, complete)
 
 
 def _all(system: AbstractSystem, x: PyTree, is_map: bool) -> Found:
@@ -185,7 +187,8 @@ def eigenpairs(system: AbstractSystem, x: PyTree, *, spectrum: Dense | Arnoldi =
         found = search(products, spectrum, is_map)
     else:
         found = _none(products.n)
-    missing = RESULTS.few_eigenvalues if found.values.size < count else RESULTS.successful
+    few, sparse = found.values.size < count, not found.complete
+    missing = worst((jnp.asarray(few), RESULTS.few_eigenvalues), (jnp.asarray(sparse), RESULTS.border_not_covered))
     result = missing if finite else first(system.failure(x), RESULTS.nonfinite)
     check(result, throw, "eigenpairs: ")
     return _padded(found.pairs(x, rounding(system, x, magnitude)), count, result)

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -16,6 +16,15 @@ SPARSE: Any = sparse
 _WHOLE = 0.99
 
 
+class Ritz(NamedTuple):
+    """What was found: eigenvalues, eigenvectors as columns, whether conjugates belong to them, and whether none is missing."""
+
+    values: np.ndarray
+    vectors: np.ndarray
+    paired: bool = True
+    complete: bool = True
+
+
 class AbstractTarget(eqx.Module):
     """Which eigenvalues are wanted: those of the least `rank`."""
 
@@ -24,8 +33,8 @@ class AbstractTarget(eqx.Module):
         """Least for the eigenvalue wanted first."""
 
     @abc.abstractmethod
-    def find(self, products: Products, arnoldi: "Arnoldi", is_map: bool) -> tuple[np.ndarray, np.ndarray]:
-        """The eigenvalues found and their eigenvectors, as columns, in any order; nothing where nothing converged."""
+    def find(self, products: Products, arnoldi: "Arnoldi", is_map: bool) -> Ritz:
+        """What was found, in any order; nothing where nothing converged."""
 
 
 class Rightmost(AbstractTarget):
@@ -35,9 +44,9 @@ class Rightmost(AbstractTarget):
         """By real part."""
         return -np.real(values)
 
-    def find(self, products: Products, arnoldi: "Arnoldi", is_map: bool) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, products: Products, arnoldi: "Arnoldi", is_map: bool) -> Ritz:
         """From products with the Jacobian itself."""
-        return arpack(products.forward, products.n, products.dtype, which="LR", **arnoldi.settings(products))
+        return Ritz(*arpack(products.forward, products.n, products.dtype, which="LR", **arnoldi.settings(products)))
 
 
 class Largest(AbstractTarget):
@@ -47,9 +56,9 @@ class Largest(AbstractTarget):
         """By modulus."""
         return -np.abs(values)
 
-    def find(self, products: Products, arnoldi: "Arnoldi", is_map: bool) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, products: Products, arnoldi: "Arnoldi", is_map: bool) -> Ritz:
         """From products with the Jacobian itself."""
-        return arpack(products.forward, products.n, products.dtype, which="LM", **arnoldi.settings(products))
+        return Ritz(*arpack(products.forward, products.n, products.dtype, which="LM", **arnoldi.settings(products)))
 
 
 class Arnoldi(eqx.Module):
@@ -60,8 +69,8 @@ class Arnoldi(eqx.Module):
 
     Args:
         count: How many eigenvalues.
-        target: Which: `Rightmost()` or `Largest()`. If left out the leading ones: the rightmost of a flow, the largest
-            of a map.
+        target: Which: `Rightmost()`, `Largest()`, `Nearest(point)` or `Critical()`. If left out the leading ones: the rightmost
+            of a flow, the largest of a map.
         basis: The size of the Krylov basis; four times `count`, and at least 40, if left out. Where eigenvalues cluster, as
             along the imaginary axis of a GAN near its equilibrium, a larger basis converges and a smaller one does not.
         restarts: The most restarts.
@@ -99,18 +108,17 @@ class Arnoldi(eqx.Module):
             "v0": start.astype(products.dtype),
         }
 
-    def search(self, products: Products, is_map: bool) -> tuple[np.ndarray, np.ndarray]:
-        """The eigenvalues wanted, the first one first, with their eigenvectors as columns.
-
-        Conjugates of what was found belong to it.
-        """
+    def search(self, products: Products, is_map: bool) -> Ritz:
+        """The eigenvalues wanted, the first one first, with the conjugates of what was found."""
         target = self.target or (Largest() if is_map else Rightmost())
-        values, vectors = target.find(products, self, is_map)
+        values, vectors, paired, complete = target.find(products, self, is_map)
         # Of such a half ARPACK may return a part of the vector only.
         whole = np.linalg.norm(vectors, axis=0) > _WHOLE
-        values, vectors = _closed(values[whole], vectors[:, whole])
+        values, vectors = values[whole], vectors[:, whole]
+        if paired:
+            values, vectors = _closed(values, vectors)
         order = np.argsort(target.rank(values, is_map), kind="stable")
-        return values[order], vectors[:, order]
+        return Ritz(values[order], vectors[:, order], paired, complete)
 
 
 def _closed(values: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,6 +28,7 @@ _EXAMPLES = """Examples:
   gandyn attractor dirac --objective nonsaturating --map simgd=0.2 --at 1,0.5
   gandyn notions uniform --penalty r1=0.3
   gandyn notions w2_gaussian --norm sobolev --at 1,0,0.5,0 --box generator=-1:1 --lam 0.4
+  gandyn train ring --animation ring.gif
   gandyn sweep dirac --penalty r1=1 --axis r1=0:2:100 --out sweep.json
   gandyn sweep dirac --penalty r1=1 --map simgd=1 \\
     --axis r1=0:2:300 --axis h=0.01:6:300 --figure map.svg
@@ -208,11 +209,39 @@ def notions(
     return run(game, flow or Flow(), norm, lam, {"ball": ball, "box": box}, as_json, out, figure)
 
 
+@app.command
+def train(
+    name: Annotated[str, Parameter(help="An experiment; `gandyn list` has them.")],
+    /,
+    *,
+    full: Annotated[
+        bool, Parameter(help="The paper's setting instead of the small one, which takes about two minutes.")
+    ] = False,
+    steps: Annotated[int | None, Parameter(metavar="COUNT", help="Another number of steps; more prolong what was run.")] = None,
+    seeds: Annotated[str | None, Parameter(metavar="NUMBERS", help="From which seeds, as in --seeds 0,1,2.")] = None,
+    out: Annotated[
+        Path | None,
+        Parameter(
+            metavar="FOLDER", help="Where runs and report are kept; gandyn-runs/NAME if left out. What is there goes on."
+        ),
+    ] = None,
+    dtype: Annotated[str, Parameter(metavar="NAME", show_default=True, help="float32 or float64.")] = "float32",
+    as_json: Json = False,
+    animation: Annotated[
+        Path | None, Parameter(metavar="FILE", help="Also make a moving picture of the first arm's first run, as gif.")
+    ] = None,
+) -> int:
+    """Train the arms of an experiment of the papers, and say whether its effects appear. A run that is stopped goes on."""
+    from ._train import run
+
+    return run(name, full, steps, seeds, out, dtype, as_json, animation)
+
+
 @app.command(name="list")
 def list_(
     *, leaves: Annotated[str | None, Parameter(metavar="GAME", help="List the numbers of this game instead.")] = None
 ) -> int:
-    """List the games, objectives, penalties, fields, maps and claims."""
+    """List the games, objectives, penalties, fields, maps, experiments and claims."""
     from ._list import run
 
     return run(leaves)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _tree
 from ..claims._all import ALL
+from ..experiments._all import ALL as EXPERIMENTS
 from ._console import double_precision, show
 from ._games import LIBRARY, OBJECTIVES, find
 from ._maps import MAPS
@@ -32,6 +33,7 @@ def _everything() -> str:
         _section("penalties (--penalty)", {name: _phrase(value) for name, value in PENALTIES.items()}),
         _section("fields (--field)", {name: _phrase(value) for name, value in FIELDS.items()}),
         _section("maps (--map)", {name: known.what for name, known in MAPS.items()}),
+        _section("experiments (gandyn train)", {key: each.title for key, each in EXPERIMENTS.items()}),
         _section("claims (gandyn reproduce)", {key: f"{claim.title} [{claim.source.short}]" for key, claim in ALL.items()}),
     ]
     return "\n\n".join(parts)
