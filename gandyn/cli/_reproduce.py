@@ -17,7 +17,7 @@ from rich.table import Table
 from .. import report
 from ..claims import Check, Claim, Outcome, verify
 from ..claims._all import ALL
-from ..report._write import number
+from ..report._page import number
 from ._console import double_precision, messages, show_json
 from ._games import choose
 from ._options import FAILED, FINE, INTERRUPTED, Words

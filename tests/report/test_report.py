@@ -8,7 +8,7 @@ import pytest
 from gandyn import report
 from gandyn.claims import Claim, Measured, verify
 from gandyn.claims._claim import MESCHEDER
-from gandyn.report._write import mathematics, number
+from gandyn.report._page import mathematics, number
 
 
 def predict(x):
