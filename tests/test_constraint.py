@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gandyn as gd
@@ -67,6 +68,26 @@ def test_a_spectrum_on_the_boundary_is_refused():
     flow = gd.Constrained(gd.games.dirac(), gd.Box(0.0, 1.0, lambda x: x.discriminator))
     with pytest.raises(RuntimeError, match="not smooth"):
         gd.stability(flow, gd.Players(0.0, 0.0))
+
+
+def same(key, step):
+    return step
+
+
+def test_weights_are_clipped_after_every_move():
+    h, c, wgan = 0.2, 0.7, gd.games.dirac(gd.objectives.wasserstein)
+    turns = gd.Optax(wgan, optax.sgd, order=("discriminator",) * 3 + ("generator",), learning_rate=h)
+    steps = gd.AltGD(wgan, h, order=("discriminator", "generator"), steps=(3, 1))
+    start, (theta, psi) = gd.Players(1.0, 0.5), (1.0, 0.5)
+    for _ in range(20):
+        for _ in range(3):
+            psi = np.clip(psi - h * theta, -c, c)
+        theta += h * psi
+    for step, where in ((turns, lambda s: s.point.discriminator), (steps, lambda s: s.discriminator)):
+        clipped = gd.Projected(step, gd.Box(-c, c, where))
+        for system in (clipped, gd.Random(clipped, same, jax.random.key(0))):
+            end = system.point(gd.iterate(system, system.init(start), 20, every=20).final)
+            np.testing.assert_allclose(end, [theta, psi], atol=1e-14)
 
 
 class Halve(gd.AbstractConstraint):

@@ -28,6 +28,10 @@ NUMERICS = Source(
     "Mescheder, Nowozin and Geiger (2017)",
     "L. Mescheder, S. Nowozin and A. Geiger. The numerics of GANs. NeurIPS 2017.",
 )
+GULRAJANI = Source(
+    "Gulrajani et al. (2017)",
+    "I. Gulrajani, F. Ahmed, M. Arjovsky, V. Dumoulin and A. Courville. Improved training of Wasserstein GANs. NeurIPS 2017.",
+)
 FARNIA_OZDAGLAR = Source(
     "Farnia and Ozdaglar (2020)", "F. Farnia and A. Ozdaglar. Do GANs always have Nash equilibria? ICML 2020."
 )

@@ -98,6 +98,31 @@ def on_generated(gan: AbstractGAN, x: Players) -> AbstractMeasure:
     return gan.samples(x)
 
 
+def on_segments(gan: AbstractGAN, x: Players) -> AbstractMeasure:
+    """One point between each real and each generated sample of a mini-batch, in pairs (Gulrajani et al., 2017).
+
+    Independent samples may be paired in any order, and so the i-th of n pairs has its point at the share (i + 1/2)/n of the
+    segment: every share is there once, which varies less than a draw of each. For laws with quadrature rules there is
+    `Segments`, which takes all pairs.
+
+    Raises:
+        ValueError: The laws have different numbers of points.
+    """
+    ends, others = gan.data, gan.samples(x)
+    count = len(ends.weights)
+    if len(others.weights) != count:
+        raise ValueError(
+            f"on_segments pairs samples, as many real as generated; there are {count} and {len(others.weights)} points. Draw "
+            "mini-batches, gd.Random(step, gd.training.Batches(128), key), or take gd.Segments()."
+        )
+    shares = (jnp.arange(count, dtype=ends.points.dtype) + 0.5) / count
+    return Image(jax.vmap(_between)(shares, ends.points, others.points), ends.weights)
+
+
+def _between(t: Array, a: Array, b: Array) -> Array:
+    return (1 - t) * a + t * b
+
+
 class Segments(AbstractRule):
     """Points between a real and a generated one, uniformly along the segment (Gulrajani et al., 2017).
 
@@ -119,11 +144,7 @@ class Segments(AbstractRule):
         ends, others = gan.data, gan.samples(x)
         kind = ends.points.dtype
         along = Uniform(jnp.zeros((), kind), jnp.ones((), kind), self.order)
-
-        def point(t: Array, a: Array, b: Array) -> Array:
-            return (1 - t) * a + t * b
-
-        pairs = jax.vmap(jax.vmap(jax.vmap(point, (0, None, None)), (None, None, 0)), (None, 0, None))
+        pairs = jax.vmap(jax.vmap(jax.vmap(_between, (0, None, None)), (None, None, 0)), (None, 0, None))
         points = pairs(along.points, ends.points, others.points)
         weights = ends.weights[:, None, None] * others.weights[None, :, None] * along.weights[None, None, :]
         return Image(points.reshape(-1, *points.shape[3:]), weights.reshape(-1))
@@ -190,7 +211,7 @@ def gradient_penalty(
     Args:
         centre: The wanted slope :math:`g_0`, a leaf.
         form: `two_sided`, `one_sided` (WGAN-LP) or `quartic`, or one's own function of the squared slope and the centre.
-        points: `Segments()`, `on_real` or `on_generated`: where the slope is taken.
+        points: `Segments()`, `on_segments`, `on_real` or `on_generated`: where the slope is taken.
 
     Returns:
         A penalty for `Penalised`.

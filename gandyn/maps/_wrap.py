@@ -99,6 +99,8 @@ class Iterated(AbstractWrapper):
 class Projected(AbstractWrapper):
     """A map followed by the projection of its point on a constraint, such as weight clipping.
 
+    Of a map whose players move in turn, every move is followed by the projection.
+
     Args:
         map: The map; for one whose state is more than its point, the constraint's lens starts at the state.
         constraint: A `Box`, `Ball`, `SpectralBall` or one's own.
@@ -115,12 +117,23 @@ class Projected(AbstractWrapper):
         return self.constraint.project(self.map.init(_tree.state_arrays(point)))
 
     def __call__(self, x: PyTree) -> PyTree:
-        """One application, then the projection."""
-        return self.constraint.project(self.map(x))
+        """Every move of the map, each with the projection after it."""
+        for part in self.map.parts(x):
+            x = self.constraint.project(part(x))
+        return x
+
+    def parts(self, state: PyTree) -> tuple[AbstractMap, ...]:
+        """Those of the map, projected."""
+        return tuple(Projected(part, self.constraint) for part in self.map.parts(state))
 
     def switches(self, x: PyTree) -> Float[Array, " k"]:
-        """Those of the map, and the boundary of the constraint at the image."""
-        return jnp.concatenate([self.map.switches(x), self.constraint.margins(self.map(x))])
+        """Those of the map, and the boundary of the constraint at the image of each move."""
+        own, margins = self.map.switches(x), []
+        for part in self.map.parts(x):
+            moved = part(x)
+            margins.append(self.constraint.margins(moved))
+            x = self.constraint.project(moved)
+        return jnp.concatenate([own, *margins])
 
 
 class WithAverage(NamedTuple):

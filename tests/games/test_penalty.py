@@ -78,6 +78,24 @@ def test_the_points_of_a_segment_are_between():
     np.testing.assert_allclose(law.expectation(lambda p: (p - jnp.array([0.5, 1.0])) ** 2), spread, rtol=1e-12)
 
 
+def test_one_point_on_the_segment_of_each_pair():
+    game, x = gd.games.linear(mean=(1.0, 2.0)), gd.Players(jnp.array([0.5, -1.0]), jnp.zeros(2))
+    n, (one, two) = 4000, jax.random.split(jax.random.key(0))
+    drawn = eqx.tree_at(lambda g: (g.real, g.latent), game, (game.real.sample(one, n), game.latent.sample(two, n)))
+    law = gd.on_segments(drawn, x)
+    ends, others, points = (np.asarray(p) for p in (drawn.real.points, drawn.samples(x).points, law.points))
+    share = np.sum((points - ends) * (others - ends), axis=1) / np.sum((others - ends) ** 2, axis=1)
+    np.testing.assert_allclose(share, (np.arange(n) + 0.5) / n, atol=1e-12)
+    np.testing.assert_allclose(points, ends + share[:, None] * (others - ends), atol=1e-12)
+    # All pairs have the same means of all functions; the deviations are those of n independent points.
+    pairs = gd.Segments()(game, x)
+    for fn in (lambda p: p, jnp.square, lambda p: jnp.cos(p[0] + p[1])):
+        mean, square = pairs.expectation(fn), pairs.expectation(lambda p, fn=fn: fn(p) ** 2)
+        assert np.all(np.abs(law.expectation(fn) - mean) < 4 * np.sqrt((square - mean**2) / n))
+    with pytest.raises(ValueError, match="as many real as generated; there are 4000 and 400 points"):
+        gd.on_segments(eqx.tree_at(lambda g: g.latent, drawn, game.latent), x)
+
+
 def test_weight_decay_is_felt_by_payers_only():
     game = gd.games.bilinear(jnp.ones((2, 3)))
     x = gd.Players(jnp.asarray([1.0, 2.0]), jnp.asarray([1.0, 0.0, -1.0]))
