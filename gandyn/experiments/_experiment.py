@@ -14,8 +14,6 @@ import gandyn as gd
 from ..claims._claim import Source
 
 _CONFIDENCE = 0.95
-# A glance at the leading modes, as along the runs.
-_SPECTRUM = gd.training.Spectrum().spectrum
 
 
 @dataclass(frozen=True)
@@ -205,9 +203,15 @@ def conduct(
             report.runs[arm, seed] = Run(start, training)
         first: Any = report.runs[arm, setting.seeds[0]]
         if first.training.result == gd.RESULTS.successful:
-            report.ends[arm] = gd.endpoint(first.start.step, first.training.state, spectrum=_SPECTRUM, throw=False)
+            report.ends[arm] = gd.endpoint(first.start.step, first.training.state, spectrum=_glance(first.start), throw=False)
     report.findings.extend(judge(effect, report.runs, setting.seeds) for effect in experiment.effects)
     return report
+
+
+def _glance(start: Start) -> Any:
+    """How the run itself looks at eigenvalues."""
+    looks = [each.metric for each in start.metrics if isinstance(each.metric, gd.training.Spectrum)]
+    return (*looks, gd.training.Spectrum())[0].spectrum
 
 
 def shortened(setting: Setting, *, steps: int | None = None, seeds: tuple[int, ...] | None = None) -> Setting:

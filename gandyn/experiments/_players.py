@@ -7,9 +7,19 @@ import jax
 import jax.numpy as jnp
 
 import gandyn as gd
-from gandyn.training import Every, GradientNorms, Losses, PathAngle, Spectrum
+from gandyn.training import (
+    Every,
+    GradientNorms,
+    Losses,
+    ModeCoverage,
+    PathAngle,
+    Spectrum,
+    WassersteinDistance,
+    initialised,
+    mlp,
+)
 
-from ._experiment import Run
+from ._experiment import Run, Setting
 
 
 def gan_of(
@@ -49,3 +59,38 @@ def watched(point: Any, steps: int, *, size: int = 512) -> tuple[Every, ...]:
 def samples(run: Run, ax: Any) -> Any:
     """The samples at the end of a run over the data and the discriminator's level sets."""
     return gd.plot.samples(run.start.step, run.point, jax.random.key(0), ax=ax)
+
+
+def deep(
+    real: Any, setting: Setting, seed: int, dtype: Any, objective: gd.AbstractObjective, law: Any, *, std: float = 1.0
+) -> tuple[gd.GAN, gd.Players]:
+    """A GAN in the plane whose players have as many hidden layers each, `setting.depth` of `setting.width` rectified units.
+
+    The weights are drawn by a law of `jax.nn.initializers`; the latent points have `setting.latent` coordinates of deviation
+    `std`.
+    """
+    one, two, _ = keys(seed)
+    sizes = {"width": setting.width, "depth": setting.depth, "dtype": dtype}
+    generator = initialised(mlp((setting.latent,), (2,), key=one, **sizes), law, one)
+    discriminator = initialised(mlp((2,), (), key=two, **sizes), law, two)
+    return gan_of(generator, discriminator, real, latent(setting.latent, dtype, std), objective)
+
+
+def covered(steps: int) -> tuple[Every, ...]:
+    """Modes and good samples at fifty points of a run on a mixture, the Wasserstein distance at ten."""
+    return Every(max(1, steps // 50), ModeCoverage(1000)), Every(max(1, steps // 10), WassersteinDistance(256))
+
+
+def modes(run: Run) -> float:
+    """Modes covered, mean over the last quarter of the run."""
+    return run.mean("modes_covered")
+
+
+def quality(run: Run) -> float:
+    """The share of good samples, mean over the last quarter of the run."""
+    return run.mean("high_quality")
+
+
+def distance(run: Run) -> float:
+    """The Wasserstein distance from the data, mean over the last quarter of the run."""
+    return run.mean("wasserstein2")
