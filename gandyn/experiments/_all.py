@@ -1,6 +1,8 @@
 """The registry of experiments, in the order in which they are listed."""
 
 from ._experiment import Experiment
+from ._nie_patel import ISOTROPIC, RING_JARE
+from ._numerics import RING_CONSENSUS
 from ._ring import RING
 
-ALL: dict[str, Experiment] = {experiment.key: experiment for experiment in (RING,)}
+ALL: dict[str, Experiment] = {experiment.key: experiment for experiment in (RING, ISOTROPIC, RING_JARE, RING_CONSENSUS)}
