@@ -7,6 +7,7 @@ import jax
 from jaxtyping import Array, Key, PyTree
 
 from .. import _tree, plot
+from .._results import RESULTS
 from .._system import AbstractMap
 from ..experiments import Start
 from ..training import Every, train
@@ -20,7 +21,8 @@ def _parameters(step: AbstractMap, state: PyTree, key: Key[Array, ""]) -> dict[s
 def animate(start: Start, steps: int, file: str | Path, *, frames: int = 100, progress: bool = True) -> None:
     """Train once more from a start, and write the samples as they move to a GIF.
 
-    The metrics of a run change nothing in it, so that what is seen is the same run, bit by bit.
+    The metrics of a run change nothing in it, so that what is seen is the same run, bit by bit. One that diverges is shown as
+    far as it goes.
 
     Args:
         start: An arm at a seed, such as `experiment.arms["plain"](experiment.small, 0, dtype)`.
@@ -38,4 +40,7 @@ def animate(start: Start, steps: int, file: str | Path, *, frames: int = 100, pr
     run = train(start.step, state, steps, metrics=metrics, progress=progress, throw=False)
     unravel, curve = _tree.ravel(start.point)[1], run.curves["parameters"]
     pairs = [(int(step), unravel(values)) for step, values in zip(curve.steps, curve.values, strict=True)]
+    if run.result != RESULTS.successful:
+        # The last finite state of a run that diverged is of any size, and all frames share one scale.
+        pairs = pairs[:-1] or pairs
     plot.save(plot.animation(start.step, pairs, jax.random.key(0)), file)

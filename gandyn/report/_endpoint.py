@@ -34,6 +34,17 @@ def _step(end: EndPoint) -> str:
     return f"{bound}; {same}"
 
 
+def _multiplier(end: EndPoint) -> str:
+    lead, followed = complex(end.map.values[0]), complex(end.multiplier)
+    predicted = f"predicted {number(lead, 6)} (± {float(end.map.errors[0]):.1g}), of modulus {abs(lead):.6g}"
+    if not np.isfinite(followed):
+        return f"{predicted}; a small displacement along its eigenvector does not stay finite, and cannot be followed"
+    return (
+        f"{predicted}; a small displacement along its eigenvector is multiplied by {number(followed, 6)} per application, of "
+        f"modulus {abs(followed):.6g}"
+    )
+
+
 def described(end: EndPoint) -> dict[str, str]:
     """What an end point says, one sentence for each question."""
     rest = "cannot be told from zero: at rest within the noise" if end.at_rest else "is not zero: still moving"
@@ -44,13 +55,10 @@ def described(end: EndPoint) -> dict[str, str]:
     }
     if end.result != RESULTS.successful:
         return said | {"spectrum": message(end.result)}
-    lead, followed = complex(end.map.values[0]), complex(end.multiplier)
     return said | {
         "rightmost eigenvalues of the flow": f"{_pairs(end.flow)}; {_growth(end)}",
         "largest eigenvalues of the flow": _pairs(end.stiff),
         "zero modes": f"{end.zero_modes} of the {int(np.isfinite(end.flow.values).sum())} found are zero within their error",
-        "multiplier of the map": f"predicted {number(lead, 6)} (± {float(end.map.errors[0]):.1g}), of modulus {abs(lead):.6g}; "
-        f"a small displacement along its eigenvector is multiplied by {number(followed, 6)} per application, of modulus "
-        f"{abs(followed):.6g}",
+        "multiplier of the map": _multiplier(end),
         "step size": _step(end),
     }

@@ -196,21 +196,19 @@ def description(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def measured(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What a run measured: by name, the steps and the values at them.
+    """What a run measured: by name, the steps and the values at them, once for each step.
 
     Raises:
         OSError: It cannot be read.
         ValueError: It holds no run.
     """
     description(path)
-    found: dict[str, tuple[list[int], list[np.ndarray]]] = {}
+    found: dict[str, dict[int, np.ndarray]] = {}
     with open(Path(path) / METRICS, encoding="utf-8") as file:
         for line in file:
             if not line.endswith("\n"):
                 break  # A line that was cut off when the run was killed.
             entry = json.loads(line)
             for name in entry.keys() - {"step"}:
-                steps, values = found.setdefault(name, ([], []))
-                steps.append(entry["step"])
-                values.append(_value(entry[name]))
-    return {name: (np.asarray(steps), np.stack(values)) for name, (steps, values) in sorted(found.items())}
+                found.setdefault(name, {})[entry["step"]] = _value(entry[name])
+    return {name: (np.array([*known]), np.stack([*known.values()])) for name, known in sorted(found.items())}

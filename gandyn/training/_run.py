@@ -89,7 +89,7 @@ class _Run:
         self.step, self.metrics, self.key, self.folder = step, tuple(metrics), key, folder
         restored = folder.restore(state) if folder else None
         self.done, self.state = restored or (0, state)
-        self.fine, self.lines, self.latest = True, [], {}
+        self.fine, self.lines, self.latest = True, {}, {}
         self.settled = self.done, self.state, folder.size if folder else 0
         if restored is None:
             self._measure(ending=False)
@@ -101,7 +101,8 @@ class _Run:
                 key = jax.random.fold_in(jax.random.fold_in(self.key, i), self.done)
                 values |= {name: np.asarray(value) for name, value in each.metric(self.step, self.state, key).items()}
         if values:
-            self.lines.append((self.done, values))
+            # A run that diverges at once has been measured where it is: nothing is counted twice.
+            self.lines[self.done] = self.lines.get(self.done, {}) | values
             self.latest |= values
             if self.folder:
                 self.folder.append(self.done, values)
@@ -133,8 +134,8 @@ class _Run:
         if self.folder:
             found = measured(self.folder.path)
         else:
-            names = sorted({name for _, values in self.lines for name in values})
-            chosen = {name: [(done, values[name]) for done, values in self.lines if name in values] for name in names}
+            names = sorted({name for values in self.lines.values() for name in values})
+            chosen = {name: [(done, values[name]) for done, values in self.lines.items() if name in values] for name in names}
             found = {name: (np.array([s for s, _ in pairs]), np.stack([v for _, v in pairs])) for name, pairs in chosen.items()}
         return {name: Curve(jnp.asarray(steps), jnp.asarray(values)) for name, (steps, values) in found.items()}
 
