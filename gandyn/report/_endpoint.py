@@ -29,20 +29,21 @@ def _step(end: EndPoint) -> str:
     used, critical = float(end.time), float(end.critical_step)
     bound = f"simultaneous gradient descent keeps what decays in the flow up to a step size of at most {critical:.4g}"
     if critical == 0:
-        bound = "no step size of simultaneous gradient descent is stable, since a mode grows in the flow"
+        bound = "no step size of simultaneous gradient descent is stable, since a mode does not decay in the flow"
     same = f"in use is {used:.4g}" if np.isfinite(used) else "the method in use rescales its steps, and none compares with it"
     return f"{bound}; {same}"
 
 
+def _polar(z: complex) -> str:
+    return f"{number(z, 6)}, of modulus {abs(z):.6g} and argument {np.angle(z):.4g}"
+
+
 def _multiplier(end: EndPoint) -> str:
-    lead, followed = complex(end.map.values[0]), complex(end.multiplier)
-    predicted = f"predicted {number(lead, 6)} (± {float(end.map.errors[0]):.1g}), of modulus {abs(lead):.6g}"
+    followed = complex(end.multiplier)
+    predicted = f"predicted {_polar(complex(end.map.values[0]))} (± {float(end.map.errors[0]):.1g})"
     if not np.isfinite(followed):
         return f"{predicted}; a small displacement along its eigenvector does not stay finite, and cannot be followed"
-    return (
-        f"{predicted}; a small displacement along its eigenvector is multiplied by {number(followed, 6)} per application, of "
-        f"modulus {abs(followed):.6g}"
-    )
+    return f"{predicted}; followed, a small displacement along its eigenvector gives {_polar(followed)}"
 
 
 def described(end: EndPoint) -> dict[str, str]:

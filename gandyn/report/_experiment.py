@@ -84,7 +84,7 @@ def _end(end: EndPoint) -> dict[str, Any]:
     return {name: plain(getattr(end, name)) for name in numbers} | spectra | {"words": described(end)}
 
 
-def experiment_json(report: Report) -> dict[str, Any]:
+def experiment_as_json(report: Report) -> dict[str, Any]:
     """The report of an experiment as plain data; complex numbers are pairs of real and imaginary part."""
     experiment = report.experiment
     return {
@@ -156,7 +156,7 @@ def write_experiment(report: Report, folder: str | Path) -> Path:
         "experiment.html",
         folder,
         "experiment.json",
-        experiment_json(report),
+        experiment_as_json(report),
         report=report,
         experiment=experiment,
         used=_numbers(report.setting),
