@@ -10,6 +10,7 @@ from ._system import AbstractFlow, AbstractGame, AbstractMap, AbstractSystem, Pl
 from .analysis._assumptions import Assumption, Assumptions, assumptions
 from .analysis._attractor import Attractor, attractor
 from .analysis._basins import Basins, basins
+from .analysis._batches import BatchSpectra, Extremes, batch_spectra, block_extremes
 from .analysis._circle import Circle, invariant_circle
 from .analysis._compare import Comparison, compare
 from .analysis._conserved import Conserved, conserved
@@ -106,6 +107,7 @@ __all__ = [
     "Averaged",
     "Ball",
     "Basins",
+    "BatchSpectra",
     "Blocks",
     "Box",
     "Branch",
@@ -130,6 +132,7 @@ __all__ = [
     "Equilibria",
     "Equilibrium",
     "ExtraGradient",
+    "Extremes",
     "Family",
     "FieldNorm",
     "FollowTheRidge",
@@ -196,7 +199,9 @@ __all__ = [
     "assumptions",
     "attractor",
     "basins",
+    "batch_spectra",
     "best_response",
+    "block_extremes",
     "blocks",
     "c_transform",
     "compare",

@@ -49,6 +49,8 @@ def results():
         "Blocks": gd.notions(gd.games.quadratic(-1.0, 3.0, 1.0), gd.Players(0.0, 0.0)).blocks,
         "Notions": gd.notions(gd.games.quadratic(-1.0, 3.0, 1.0), gd.Players(0.0, 0.0)),
         "Eigenpairs": gd.Eigenpairs(three * 1j, jnp.ones((3, 2)) * 1j, jnp.ones((3, 1)), three, three, good),
+        "BatchSpectra": gd.BatchSpectra(jnp.ones((3, 2)) * 1j, good),
+        "Extremes": gd.Extremes(jnp.ones((2, 2)), jnp.ones((2, 2)), good),
         "Threshold": gd.Threshold(three[:1], (("stable", "unstable"),), good),
         "Sweep": gd.sweep(_stability_at_origin, flow, {"gamma": (_weight, [0.0, 1.0, np.inf])}, progress=False),
         "NormalForm": gd.NormalForm(three[0] * 1j, three[2] + 1j, three[1]),

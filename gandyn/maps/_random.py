@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Key, PyTree
 
 from .. import _tree
-from .._system import AbstractMap
+from .._system import AbstractMap, AbstractSystem
 from ._wrap import AbstractWrapper
 
 
@@ -60,7 +60,7 @@ class Minibatch(eqx.Module):
     """A redraw: the points of measures are replaced by samples of them.
 
     Args:
-        where: A lens from the map to a `Discrete` measure, or to a tuple of them, such as `lambda s: s.flow.real`.
+        where: A lens from the map (or flow) to a `Discrete` measure, or to a tuple of them, such as `lambda s: s.flow.real`.
         size: How many points to draw, with replacement.
 
     Raises:
@@ -74,8 +74,8 @@ class Minibatch(eqx.Module):
         if self.size < 1:
             raise ValueError(f"Minibatch: at least one point is drawn; got {self.size}.")
 
-    def __call__(self, key: Key[Array, ""], step: AbstractMap) -> AbstractMap:
-        """The map with samples in place of the measures."""
+    def __call__(self, key: Key[Array, ""], step: AbstractSystem) -> AbstractSystem:
+        """The map, or flow, with samples in place of the measures."""
         measures = self.where(step)
         several = isinstance(measures, tuple)
         parts = measures if several else (measures,)
