@@ -14,7 +14,7 @@ from .._evolve import prepare
 from .._results import RESULTS, check, worst
 from .._system import AbstractFlow, AbstractMap
 from ..maps._random import Random
-from ._eigenpairs import Eigenpairs, eigenpairs
+from ._eigenpairs import Eigenpairs, eigenpairs, rounding
 from ._krylov import Arnoldi, Largest, Rightmost
 from ._linear import Dense
 
@@ -130,7 +130,7 @@ def _fields(mean: _Mean, x: PyTree) -> Float[Array, "k n"]:
 
 
 def _moments(fields: np.ndarray) -> tuple[float, float, float]:
-    """The norm of the mean without the noise's part, the noise, and by how many standard errors the mean is not zero.
+    """The square of the mean's norm without the noise's part, its standard error, and the noise.
 
     The products of independent draws estimate the square of the mean; leaving out one draw at a time tells their error.
     """
@@ -141,7 +141,7 @@ def _moments(fields: np.ndarray) -> tuple[float, float, float]:
     without = (total - 2 * cross) / ((n - 1) * (n - 2))
     error = np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
     noise = np.sqrt(max(np.trace(products) / n - square, 0.0))
-    return float(np.sqrt(max(square, 0.0))), float(noise), float(square / error) if error > 0 else np.inf
+    return float(square), float(error), float(noise)
 
 
 @eqx.filter_jit
@@ -202,7 +202,7 @@ def endpoint(
     step, state = prepare(step, state)
     keys = jax.random.split(jax.random.key(0) if key is None else key, draws)
     mean, x = _Mean(step.map, step.redraw, keys), step.point(state)
-    gradient, noise, clear = _moments(np.asarray(_fields(mean, x), float))
+    square, error, noise = _moments(np.asarray(_fields(mean, x), float))
     under = jax.tree.map(
         lambda node: mean if isinstance(node, AbstractFlow) else node,
         step.map,
@@ -216,10 +216,13 @@ def endpoint(
 
     flow, stiff, multipliers = found(mean, x, Rightmost()), found(mean, x, Largest()), found(under, inner, Largest())
     followed = _multiplier(under, inner, np.asarray(multipliers.vectors[0]), complex(multipliers.values[0]))
+    # Where there is no noise a mean is told from zero by its rounding.
+    rounded = rounding(mean, x, float(jnp.nanmax(jnp.abs(stiff.values)))) * (1 + float(_tree.norm(x)))
+    clear = square / max(error, rounded**2)
     result = worst(
-        (jnp.asarray(~np.isfinite(gradient + noise)), RESULTS.nonfinite),
+        (jnp.asarray(~np.isfinite(square + noise)), RESULTS.nonfinite),
         (~jnp.isfinite(flow.values[0]) | ~jnp.isfinite(multipliers.values[0]), RESULTS.no_eigenvalue),
     )
     check(result, throw, "endpoint: ")
-    moments = (jnp.asarray(gradient), jnp.asarray(noise), jnp.asarray(clear))
+    moments = (jnp.asarray(np.sqrt(max(square, 0.0))), jnp.asarray(noise), jnp.asarray(clear))
     return EndPoint(*moments, flow, stiff, multipliers, jnp.asarray(followed), jnp.asarray(step.map.time()), result)

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import optax
 
 import gandyn as gd
-from gandyn.training import Batches, Every, ModeCoverage, WassersteinDistance
+from gandyn.training import Batches
 
 from ..claims._claim import NAGARAJAN_KOLTER
-from ._experiment import Effect, Experiment, Run, Setting, Start
-from ._players import gan_of, keys, latent, samples, watched
+from ._experiment import Effect, Experiment, Setting, Start
+from ._players import covered, gan_of, keys, latent, modes, quality, samples, watched
 
 
 def _plain(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
@@ -40,19 +40,10 @@ def _arm(formulation: Callable[[gd.GAN, Setting], gd.AbstractFlow]) -> Callable[
         optimiser = gd.Optax(
             formulation(gan, setting), optax.adam, order=("discriminator", "generator"), learning_rate=setting.rate, b1=0.5
         )
-        often = max(1, setting.steps // 50)
-        quality = (Every(often, ModeCoverage(1000)), Every(max(1, setting.steps // 10), WassersteinDistance(256)))
-        return Start(gd.Random(optimiser, Batches(setting.batch), batches), point, (*quality, *watched(point, setting.steps)))
+        metrics = *covered(setting.steps), *watched(point, setting.steps)
+        return Start(gd.Random(optimiser, Batches(setting.batch), batches), point, metrics)
 
     return build
-
-
-def _quality(run: Run) -> float:
-    return run.mean("high_quality")
-
-
-def _modes(run: Run) -> float:
-    return run.mean("modes_covered")
 
 
 RING = Experiment(
@@ -71,9 +62,9 @@ RING = Experiment(
         100_001, (0, 1, 2), {"width": 128, "latent": 256, "batch": 512, "rate": 1e-4, "eta": 0.5, "unrolled": 15, "inner": 0.1}
     ),
     effects=(
-        Effect("modes covered, mean over the last quarter of the run", _modes, "gradient norm", "plain"),
-        Effect("share of samples within three deviations of a mode, last quarter", _quality, "gradient norm", "plain"),
-        Effect("modes covered, mean over the last quarter of the run", _modes, "unrolled", "plain"),
+        Effect("modes covered, mean over the last quarter of the run", modes, "gradient norm", "plain"),
+        Effect("share of samples within three deviations of a mode, last quarter", quality, "gradient norm", "plain"),
+        Effect("modes covered, mean over the last quarter of the run", modes, "unrolled", "plain"),
     ),
     curves=("modes_covered", "high_quality", "wasserstein2", "gradient.discriminator"),
     figure=samples,
