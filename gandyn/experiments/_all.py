@@ -4,5 +4,6 @@ from ._experiment import Experiment
 from ._nie_patel import ISOTROPIC, RING_JARE
 from ._numerics import RING_CONSENSUS
 from ._ring import RING
+from ._wgan import WGAN
 
-ALL: dict[str, Experiment] = {experiment.key: experiment for experiment in (RING, ISOTROPIC, RING_JARE, RING_CONSENSUS)}
+ALL: dict[str, Experiment] = {experiment.key: experiment for experiment in (RING, ISOTROPIC, RING_JARE, RING_CONSENSUS, WGAN)}

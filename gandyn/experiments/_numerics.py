@@ -12,7 +12,7 @@ from gandyn.training import Batches
 
 from ..claims._claim import NUMERICS
 from ._experiment import Effect, Experiment, Setting, Start
-from ._players import covered, deep, distance, keys, modes, quality, samples, watched
+from ._players import covered, deep, distance, keys, modes, moving, quality, samples, watched
 
 Formulation = Callable[[gd.GAN, Setting], gd.AbstractFlow]
 
@@ -59,6 +59,7 @@ RING_CONSENSUS = Experiment(
         Effect("modes covered, mean over the last quarter of the run", modes, "consensus", "plain"),
         Effect("share of samples within three deviations of a mode, last quarter", quality, "consensus", "plain"),
         Effect("Wasserstein distance from the data, last quarter", distance, "plain", "consensus"),
+        Effect("norm of the generator's part of the field, last quarter", moving, "plain", "consensus"),
     ),
     curves=("modes_covered", "high_quality", "wasserstein2", "gradient.generator"),
     figure=samples,

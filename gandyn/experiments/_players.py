@@ -94,3 +94,8 @@ def quality(run: Run) -> float:
 def distance(run: Run) -> float:
     """The Wasserstein distance from the data, mean over the last quarter of the run."""
     return run.mean("wasserstein2")
+
+
+def moving(run: Run) -> float:
+    """The norm of the generator's part of the field, mean over the last quarter of the run."""
+    return run.mean("gradient.generator")
