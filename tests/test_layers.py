@@ -45,7 +45,7 @@ GUESTS = ("claims", "experiments", "cli")
 # What only some rooms may import.
 ANALYSES = tuple(f"analysis/{name}" for name in ("_noise", "_lyapunov", "_cycle", "_family"))
 INTEGRATING = ("_integrate", "_march", "_crossing", "maps/_return", *ANALYSES)
-RESERVED = {"matplotlib": ("plot", "report"), "diffrax": INTEGRATING, "optax": ("maps",)}
+RESERVED = {"matplotlib": ("plot", "report"), "diffrax": INTEGRATING, "optax": ("maps", "experiments")}
 FORBIDDEN = ("jax._src", "equinox.internal")
 
 # Whose functions may import, and why.

@@ -35,6 +35,7 @@ def results():
     spectrum = gd.stability(gd.SimGD(flow, 0.2), found.state)
     three, good = jnp.array([0.1, jnp.nan, 1 / 3]), gd.RESULTS.successful
     row = gd.Assumption("nk2", "a paper", "concave", "Q", three[0], three[1], {"rank": three[2]}, "undecided", "not finite")
+    pairs = gd.Eigenpairs(three * 1j, jnp.ones((3, 2)) * 1j, jnp.ones((3, 1)), three, three, good)
     prediction = gd.Prediction("exponential", -three[0], three[2], 1, three[0], three[1])
     return {
         "Trajectory": gd.Trajectory(three, gd.Players(three, (three, -three)), good, {"max_steps": 9, "steps": jnp.array(2)}),
@@ -48,7 +49,8 @@ def results():
         "Notion": gd.Notion(*[gd.Condition(three, three[0], jnp.array(code)) for code in (0, 2)]),
         "Blocks": gd.notions(gd.games.quadratic(-1.0, 3.0, 1.0), gd.Players(0.0, 0.0)).blocks,
         "Notions": gd.notions(gd.games.quadratic(-1.0, 3.0, 1.0), gd.Players(0.0, 0.0)),
-        "Eigenpairs": gd.Eigenpairs(three * 1j, jnp.ones((3, 2)) * 1j, jnp.ones((3, 1)), three, three, good),
+        "Eigenpairs": pairs,
+        "EndPoint": gd.EndPoint(*three, pairs, pairs, pairs, three[2] * 1j, three[1], good),
         "BatchSpectra": gd.BatchSpectra(jnp.ones((3, 2)) * 1j, good),
         "Extremes": gd.Extremes(jnp.ones((2, 2)), jnp.ones((2, 2)), good),
         "Threshold": gd.Threshold(three[:1], (("stable", "unstable"),), good),

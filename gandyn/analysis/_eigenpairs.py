@@ -128,7 +128,8 @@ def _all(system: AbstractSystem, x: PyTree, is_map: bool) -> Found:
     found: Any = scipy.linalg.eig(a, left=True)
     values, left, right = found
     order = np.argsort((Largest() if is_map else Rightmost()).rank(values, is_map), kind="stable")
-    values, left, right = values[order], left[:, order], right[:, order]
+    # LAPACK gives real vectors where all eigenvalues are real.
+    values, left, right = values[order], left[:, order].astype(complex), right[:, order].astype(complex)
     overlap = np.abs(np.sum(left.conj() * right, axis=0))
     residuals = np.linalg.norm(a @ right - right * values, axis=0)
     return Found(values, right, residuals, 1 / np.maximum(overlap, np.finfo(float).tiny))

@@ -16,6 +16,8 @@ from ._console import check_folder, double_precision, messages, show_json
 from ._games import choose
 from ._options import FAILED, FINE
 
+# What a table is wide that nobody looks at in a terminal.
+_WIDTH = 200
 _DTYPES = {"float32": jnp.float32, "float64": jnp.float64}
 
 
@@ -70,7 +72,8 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
 
 def _show(found: Report) -> None:
     """A table of the findings, and the end of each arm's first run."""
-    console = Console(highlight=False, markup=False)
+    terminal = Console(highlight=False, markup=False)
+    console = terminal if terminal.is_terminal else Console(highlight=False, markup=False, width=_WIDTH)
     table = Table("effect", "arms", "by seed", "mean difference, 95% interval", "verdict", box=box.SIMPLE_HEAD)
     for finding in found.findings:
         low, high = finding.interval

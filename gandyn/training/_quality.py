@@ -29,11 +29,12 @@ def _real(gan: AbstractGAN, key: Key[Array, ""], count: int) -> Float[Array, "n 
 
 
 def _modes(law: AbstractMeasure) -> tuple[Gaussian, ...]:
-    modes = law.components if isinstance(law, Mixture) else (law,)
-    if not all(isinstance(part, Gaussian) and part.covariance.ndim < 2 for part in modes):
+    parts = law.components if isinstance(law, Mixture) else (law,)
+    modes = tuple(part for part in parts if isinstance(part, Gaussian) and part.covariance.ndim < 2)
+    if len(modes) < len(parts):
         raise ValueError(
             "ModeCoverage: the data must be a mixture of Gaussians whose coordinates are independent, such as "
-            f"gd.training.ring(); got {type(law).__name__} of {sorted({type(part).__name__ for part in modes})}."
+            f"gd.training.ring(); got {type(law).__name__} of {sorted({type(part).__name__ for part in parts})}."
         )
     return modes
 

@@ -1,0 +1,42 @@
+"""`gandyn train`: runs that are kept and read back, what it prints, and what it refuses."""
+
+import json
+
+import pytest
+
+import gandyn as gd
+
+SHORT = ("train", "isotropic", "--steps", "300", "--seeds", "0,1", "--dtype", "float64")
+
+
+def test_runs_are_kept_and_read_back(run, tmp_path):
+    folder = tmp_path / "runs"
+    code, out, messages = run(*SHORT, "--out", str(folder), "--json")
+    document = json.loads(out)
+    # A rotation of period 13 does not show in 0.3 units of time: no effect is expected, and none is claimed.
+    assert code == (0 if all(each["verdict"] == "appears" for each in document["findings"]) else 1)
+    assert "isotropic: jare, seed 1 (6 of 6)" in messages
+    assert (folder / "index.html").read_text().startswith("<!doctype html>")
+    curve = gd.training.curves(folder / "plain" / "seed-0")["distance"]
+    assert curve.steps[-1] == 300
+    checkpoint = (folder / "plain" / "seed-0" / "checkpoint").stat().st_mtime_ns
+    code, table, _ = run(*SHORT, "--out", str(folder))
+    assert (folder / "plain" / "seed-0" / "checkpoint").stat().st_mtime_ns == checkpoint
+    assert "rate of the slower mode along the mean" in " ".join(table.split())
+    assert "plain, at the end of seed 0" in table
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "ringg"), "There is no experiment 'ringg'. Did you mean 'ring'?"),
+        (("train", "isotropic", "--seeds", "one"), "give whole numbers with commas"),
+        (("train", "isotropic", "--steps", "0"), "a run makes one step or more"),
+        (("train", "isotropic", "--dtype", "float16"), "There is no type 'float16'"),
+        (("train", "isotropic", "--animation", "/nowhere/a.gif"), "cannot be written"),
+    ],
+)
+def test_what_it_refuses(run, words, message):
+    code, out, messages = run(*words)
+    assert (code, out) == (2, "")
+    assert message in messages
