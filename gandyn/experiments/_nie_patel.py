@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Complex, Float, Key, PyTree
 
 import gandyn as gd
 from gandyn.training import Batches, Every, Spectrum
@@ -15,11 +15,11 @@ from gandyn.training import Batches, Every, Spectrum
 from ..claims._claim import NIE_PATEL
 from ._experiment import Effect, Experiment, Run, Setting, Start
 from ._numerics import Formulation, consensus, plain, simultaneous
-from ._players import deep, distance, keys, modes, moving, quality, samples
+from ._players import deep, distance, keys, modes, moving, number, quality, samples
 
 
 def _jare(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
-    return gd.jare(gan, jnp.asarray(setting.gamma, gan.latent.mean.dtype))
+    return gd.jare(gan, number(gan, setting.gamma))
 
 
 _ARMS: dict[str, Formulation] = {"plain": plain, "consensus": consensus, "jare": _jare}
@@ -58,6 +58,9 @@ RING_JARE = Experiment(
 )
 
 
+_MEAN = (0.0, 2.0)
+
+
 class Displacement(eqx.Module):
     """Where the linear GAN is, seen from its equilibrium: `across` and `along` the data's mean, and the `distance`.
 
@@ -76,7 +79,7 @@ class Displacement(eqx.Module):
         return {"across": across, "along": along, "distance": jnp.hypot(*map(jnp.linalg.norm, (across, along)))}
 
 
-def eigenvalues(run: Run, plane: str) -> np.ndarray:
+def eigenvalues(run: Run, plane: str) -> Complex[np.ndarray, " 2"]:
     """Both eigenvalues of a plane as they are seen in a run: those of the linear map from one measured point to the next.
 
     What mini-batches add is independent from step to step, so that least squares tell the map also at the noise's level.
@@ -85,20 +88,21 @@ def eigenvalues(run: Run, plane: str) -> np.ndarray:
     points, steps = np.asarray(curve.values, float), np.asarray(curve.steps)
     transfer = np.linalg.lstsq(points[:-1], points[1:])[0]
     lapse = float(steps[1] - steps[0]) * float(run.start.step.time())
-    return np.log(np.linalg.eigvals(transfer).astype(complex)) / lapse
+    values = np.asarray(np.linalg.eigvals(transfer), complex)
+    return np.log(values) / lapse
 
 
 def _rotation(run: Run) -> float:
-    return float(np.max(np.abs(eigenvalues(run, "across").imag)))
+    return float(np.max(np.abs(np.imag(eigenvalues(run, "across")))))
 
 
 def _rate(run: Run) -> float:
-    return float(np.min(-eigenvalues(run, "along").real))
+    return float(np.min(-np.real(eigenvalues(run, "along"))))
 
 
 def _isotropic(formulation: Formulation) -> Callable[[Setting, int, Any], Start]:
     def build(setting: Setting, seed: int, dtype: Any) -> Start:
-        mean = jnp.asarray((0.0, 2.0), dtype)
+        mean = jnp.asarray(_MEAN, dtype)
         gan = gd.games.linear(gd.objectives.minimax, mean, jnp.asarray(0.7, dtype))
         away = jnp.full(2, 0.05, dtype)
         step = gd.SimGD(formulation(gan, setting), jnp.asarray(setting.rate, dtype))
@@ -122,9 +126,9 @@ def _prediction(run: Run, ax: Any) -> Any:
 
 def predicted(run: Run, time: np.ndarray) -> np.ndarray:
     """The distances from equilibrium that the flow linearised there, without noise, has at some times."""
-    mean = run.start.metrics[0].metric.mean
-    rest = gd.Players(mean, jnp.zeros_like(mean))
-    matrix = np.asarray(gd.linearize(run.start.step.map.flow, rest).as_matrix(), float)
+    step: Any = run.start.step
+    mean = jnp.asarray(_MEAN, run.start.point.generator.dtype)
+    matrix = np.asarray(gd.linearize(step.map.flow, gd.Players(mean, jnp.zeros_like(mean))).as_matrix(), float)
     away = np.concatenate([run.start.point.generator - mean, run.start.point.discriminator])
     values, vectors = np.linalg.eig(matrix)
     orbit = (np.exp(np.outer(time, values)) * np.linalg.solve(vectors, away.astype(complex))) @ vectors.T

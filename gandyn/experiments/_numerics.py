@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
 import gandyn as gd
@@ -12,7 +11,7 @@ from gandyn.training import Batches
 
 from ..claims._claim import NUMERICS
 from ._experiment import Effect, Experiment, Setting, Start
-from ._players import covered, deep, distance, keys, modes, moving, quality, samples, watched
+from ._players import covered, deep, distance, keys, modes, moving, number, quality, samples, watched
 
 Formulation = Callable[[gd.GAN, Setting], gd.AbstractFlow]
 
@@ -24,7 +23,7 @@ def plain(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
 
 def consensus(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
     """With the norm of the whole field."""
-    return gd.consensus(gan, jnp.asarray(setting.gamma, gan.latent.mean.dtype))
+    return gd.consensus(gan, number(gan, setting.gamma))
 
 
 def simultaneous(flow: gd.AbstractFlow, point: gd.Players, setting: Setting, seed: int) -> Start:

@@ -61,6 +61,11 @@ def samples(run: Run, ax: Any) -> Any:
     return gd.plot.samples(run.start.step, run.point, jax.random.key(0), ax=ax)
 
 
+def number(gan: gd.GAN, value: float) -> jax.Array:
+    """A number of the GAN's floating-point type."""
+    return jnp.asarray(value, gan.latent.points.dtype)
+
+
 def deep(
     real: Any, setting: Setting, seed: int, dtype: Any, objective: gd.AbstractObjective, law: Any, *, std: float = 1.0
 ) -> tuple[gd.GAN, gd.Players]:

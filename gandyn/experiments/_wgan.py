@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
 import gandyn as gd
@@ -12,7 +11,7 @@ from gandyn.training import Batches
 
 from ..claims._claim import GULRAJANI
 from ._experiment import Effect, Experiment, Setting, Start
-from ._players import covered, deep, distance, keys, modes, quality, samples, watched
+from ._players import covered, deep, distance, keys, modes, number, quality, samples, watched
 
 _ADAM = {"b1": 0.5, "b2": 0.9}
 
@@ -32,15 +31,14 @@ def _clipped(gan: gd.GAN, setting: Setting) -> gd.AbstractMap:
 
 
 def _penalised(gan: gd.GAN, setting: Setting) -> gd.AbstractMap:
-    kind = gan.latent.mean.dtype
-    penalty = gd.gradient_penalty(jnp.ones((), kind), points=gd.on_segments)
+    penalty = gd.gradient_penalty(number(gan, 1.0), points=gd.on_segments)
     # The penalty of the paper has no factor one half.
-    game = gd.Penalised(gan, penalty, jnp.asarray(2 * setting.penalty, kind))
+    game = gd.Penalised(gan, penalty, number(gan, 2 * setting.penalty))
     return gd.Optax(game, optax.adam, order=_critic_first(setting), learning_rate=setting.rate, **_ADAM)
 
 
 def _regularised(gan: gd.GAN, setting: Setting) -> gd.AbstractMap:
-    flow = gd.nagarajan_kolter(gan, jnp.asarray(setting.eta, gan.latent.mean.dtype))
+    flow = gd.nagarajan_kolter(gan, number(gan, setting.eta))
     return gd.Optax(flow, optax.adam, order=("discriminator", "generator"), learning_rate=setting.rate, **_ADAM)
 
 
