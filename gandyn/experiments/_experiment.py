@@ -77,7 +77,8 @@ class Effect:
     Args:
         question: What is compared, in words and with its unit.
         measure: The number of a run.
-        more: The arm that the paper says has more of it.
+        more: The arm that the paper says has more of it; or what comes before the comma in the names of several, whose mean
+            is taken.
         less: The other.
         margin: What a difference must exceed.
     """
@@ -109,7 +110,12 @@ class Finding(NamedTuple):
 
 def judge(effect: Effect, runs: Mapping[tuple[str, int], Run], seeds: Sequence[int]) -> Finding:
     """An effect over the seeds; undecided where a number is not finite or there is one seed only."""
-    more, less = (np.array([effect.measure(runs[arm, seed]) for seed in seeds]) for arm in (effect.more, effect.less))
+
+    def by_seed(name: str) -> np.ndarray:
+        arms = {arm for arm, _ in runs if arm.split(", ")[0] == name}
+        return np.array([np.mean([effect.measure(runs[arm, seed]) for arm in arms]) for seed in seeds])
+
+    more, less = by_seed(effect.more), by_seed(effect.less)
     difference = more - less
     mean, n = float(np.mean(difference)), len(seeds)
     if n < 2 or not np.all(np.isfinite(difference)):
@@ -149,7 +155,10 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Report:
-    """What an experiment came to: its runs by arm and seed, the findings, and the end point of each arm's first run."""
+    """What an experiment came to: its runs by arm and seed, the findings, and the end point of each arm's first run.
+
+    Where a run does not look at spectra on its way, because they are dear, its end is not looked at either.
+    """
 
     experiment: Experiment
     setting: Setting
@@ -194,7 +203,7 @@ def conduct(
                 start.step.init(start.point),
                 setting.steps,
                 metrics=start.metrics,
-                folder=folder / arm.replace(" ", "-") / f"seed-{seed}",
+                folder=folder / arm.replace(",", "").replace(" ", "-") / f"seed-{seed}",
                 checkpoint=max(1, setting.steps // 20),
                 key=jax.random.key(seed),
                 progress=progress,
@@ -202,16 +211,12 @@ def conduct(
             )
             report.runs[arm, seed] = Run(start, training)
         first: Any = report.runs[arm, setting.seeds[0]]
-        if first.training.result == gd.RESULTS.successful:
-            report.ends[arm] = gd.endpoint(first.start.step, first.training.state, spectrum=_glance(first.start), throw=False)
+        looks = [each.metric for each in first.start.metrics if isinstance(each.metric, gd.training.Spectrum)]
+        if looks and first.training.result == gd.RESULTS.successful:
+            spectrum = looks[0].spectrum
+            report.ends[arm] = gd.endpoint(first.start.step, first.training.state, spectrum=spectrum, throw=False)
     report.findings.extend(judge(effect, report.runs, setting.seeds) for effect in experiment.effects)
     return report
-
-
-def _glance(start: Start) -> Any:
-    """How the run itself looks at eigenvalues."""
-    looks = [each.metric for each in start.metrics if isinstance(each.metric, gd.training.Spectrum)]
-    return (*looks, gd.training.Spectrum())[0].spectrum
 
 
 def shortened(setting: Setting, *, steps: int | None = None, seeds: tuple[int, ...] | None = None) -> Setting:
