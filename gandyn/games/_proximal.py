@@ -226,6 +226,14 @@ class ProximalTraining(AbstractFlow):
         field = _tree.with_players(x, [_tree.players(self.game(ahead))[0], self._pull(x, ahead)])
         return jax.tree.map(lambda v: jnp.where(diverged, jnp.nan, v), field)
 
+    def losses(self, x: PyTree) -> tuple[Scalar, Scalar]:
+        r"""The proximal game's losses after the inner steps, with :math:`\tilde\psi_k` held fixed in their derivatives."""
+        ahead = jax.lax.stop_gradient(self._ahead(x)[0])
+        ahead = _tree.with_players(x, [_two(x, "ProximalTraining")[0], _tree.players(ahead)[1]])
+        price = self.lam * self.norm(beneath(self.game), ahead, x)
+        generator, discriminator = self.game.losses(ahead)
+        return generator - price, discriminator + price
+
     def failure(self, x: PyTree) -> RESULTS:
         """The inner steps overshoot, unless it is the game that has no value here."""
         return worst((~_tree.finite(self.game(x)), super().failure(x)), (self._ahead(x)[1], RESULTS.inner_diverged))
