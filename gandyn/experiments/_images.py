@@ -120,7 +120,8 @@ def proximal(gan: gd.GAN, setting: Setting) -> gd.ProximalTraining:
 
 def pictures(run: Run, ax: Any) -> Any:
     """Images of the generator at the end of a run beside the data."""
-    gan, key = run.start.step.map.flow, jax.random.key(0)
+    step, key = run.start.step, jax.random.key(0)
+    gan: Any = vars(vars(step)["map"])["flow"]
     while not isinstance(gan, gd.GAN):
         gan = vars(gan).get("game", vars(gan).get("flow"))
     made = jax.vmap(lambda z: gan.generator(run.point.generator, z))(gan.latent.sample(key, 36).points)
