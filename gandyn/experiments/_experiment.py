@@ -112,7 +112,7 @@ def judge(effect: Effect, runs: Mapping[tuple[str, int], Run], seeds: Sequence[i
     """An effect over the seeds; undecided where a number is not finite or there is one seed only."""
 
     def by_seed(name: str) -> np.ndarray:
-        arms = {arm for arm, _ in runs if arm.split(", ")[0] == name}
+        arms = sorted({arm for arm, _ in runs if arm.split(", ")[0] == name})
         return np.array([np.mean([effect.measure(runs[arm, seed]) for arm in arms]) for seed in seeds])
 
     more, less = by_seed(effect.more), by_seed(effect.less)
