@@ -154,7 +154,12 @@ def _follow(step: AbstractMap, state: PyTree, other: PyTree) -> tuple[Array, Arr
 
 
 def _multiplier(step: AbstractMap, state: PyTree, vector: np.ndarray, expected: complex) -> complex:
-    """What a small displacement along an eigenvector is multiplied by per application: the root nearest to expected."""
+    """What a small displacement along an eigenvector is multiplied by per application: the root nearest to expected.
+
+    NaN where no eigenvector was found.
+    """
+    if not np.all(np.isfinite(vector)):
+        return complex(np.nan, np.nan)
     x, unravel = _tree.ravel(state)
     away = _SMALL * (1 + float(jnp.linalg.norm(x))) * np.real(vector)
     a, b = _follow(step, state, unravel(x + jnp.asarray(away, x.dtype)))
