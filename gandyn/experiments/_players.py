@@ -46,13 +46,13 @@ def keys(seed: int) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def watched(point: Any, steps: int, *, size: int = 512) -> tuple[Every, ...]:
-    """Losses and gradients at fifty points of a run, the path's angle and the leading eigenvalues at three."""
-    often, rarely = max(1, steps // 50), max(1, steps // 2)
+    """Losses and gradients at fifty points of a run, the path's angle and the leading eigenvalues at its ends."""
+    often = max(1, steps // 50)
     return (
         Every(often, Losses(size)),
         Every(often, GradientNorms(size)),
-        Every(rarely, PathAngle(point, size=size)),
-        Every(rarely, Spectrum()),
+        Every(steps, PathAngle(point, size=size)),
+        Every(steps, Spectrum()),
     )
 
 

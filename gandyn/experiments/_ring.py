@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
 import gandyn as gd
@@ -12,7 +11,7 @@ from gandyn.training import Batches
 
 from ..claims._claim import NAGARAJAN_KOLTER
 from ._experiment import Effect, Experiment, Setting, Start
-from ._players import covered, gan_of, keys, latent, modes, quality, samples, watched
+from ._players import covered, gan_of, keys, latent, modes, number, quality, samples, watched
 
 
 def _plain(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
@@ -20,11 +19,11 @@ def _plain(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
 
 
 def _regularised(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
-    return gd.nagarajan_kolter(gan, jnp.asarray(setting.eta, gan.latent.mean.dtype))
+    return gd.nagarajan_kolter(gan, number(gan, setting.eta))
 
 
 def _unrolled(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
-    return gd.Unrolled(gan, setting.unrolled, jnp.asarray(setting.inner, gan.latent.mean.dtype))
+    return gd.Unrolled(gan, setting.unrolled, number(gan, setting.inner))
 
 
 def _arm(formulation: Callable[[gd.GAN, Setting], gd.AbstractFlow]) -> Callable[[Setting, int, Any], Start]:
