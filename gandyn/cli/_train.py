@@ -90,6 +90,11 @@ def _show(found: Report) -> None:
             finding.verdict,
         )
     console.print(table)
+    if cells := found.cells():
+        grid = Table("", *next(iter(cells.values())), box=box.SIMPLE_HEAD)
+        for row, entries in cells.items():
+            grid.add_row(row, *(", ".join(words) for words in entries.values()))
+        console.print(grid)
     for arm, end in found.ends.items():
         console.print(f"{arm}, at the end of seed {found.setting.seeds[0]}\n{end}\n")
     for (arm, seed), each in found.runs.items():

@@ -139,6 +139,7 @@ class Experiment:
         effects: What is looked for, each with its criterion.
         curves: The names of the curves that are drawn, each over the seeds of all arms.
         figure: Draws the end of a run on axes, called with the run and the axes.
+        cell: The word for a run, for a table of arms whose names are two words with a comma between them.
     """
 
     key: str
@@ -151,6 +152,7 @@ class Experiment:
     effects: tuple[Effect, ...]
     curves: tuple[str, ...]
     figure: Callable[[Run, Any], Any] | None = None
+    cell: Callable[[Run], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,15 @@ class Report:
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     ends: dict[str, gd.EndPoint] = field(default_factory=dict)
+
+    def cells(self) -> dict[str, dict[str, list[str]]]:
+        """The words for the runs, seed by seed: by what follows the comma in an arm's name, then by what precedes it."""
+        rows: dict[str, dict[str, list[str]]] = {}
+        if self.experiment.cell:
+            for (arm, _), run in self.runs.items():
+                column, _, row = arm.partition(", ")
+                rows.setdefault(row, {}).setdefault(column, []).append(self.experiment.cell(run))
+        return rows
 
 
 def conduct(

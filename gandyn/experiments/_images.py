@@ -208,6 +208,7 @@ TABLE = Experiment(
     ),
     curves=("classifier_score", "classifier_frechet", "classes_covered"),
     figure=pictures,
+    cell=fate,
 )
 
 PROXIMAL = Experiment(
