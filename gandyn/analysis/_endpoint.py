@@ -20,8 +20,8 @@ from ._linear import Dense
 
 # A mean is told from zero at so many standard errors.
 _CLEAR = 3.0
-# The perturbation that is followed, relative to the state, and for how many steps.
-_SMALL, _FOLLOWED = 1e-4, 20
+# For how many applications a displacement is followed.
+_FOLLOWED = 20
 
 
 class EndPoint(eqx.Module):
@@ -32,9 +32,9 @@ class EndPoint(eqx.Module):
     the rightmost eigenvalues of the mean field's Jacobian, `stiff` those of largest modulus, `map` the multipliers of largest
     modulus of the training map on the mean field.
 
-    `multiplier` is what a small displacement along the map's leading eigenvector is multiplied by per application, followed
-    for some applications of the map itself; to be compared with the first of `map.values`. `critical_step` is the step size
-    at which simultaneous gradient descent loses a mode that is stable in the flow,
+    `multiplier` is what an infinitesimal displacement along the map's leading eigenvector is multiplied by per application,
+    carried along for some applications while the state moves; to be compared with the first of `map.values`. `critical_step` is
+    the step size at which simultaneous gradient descent loses a mode that is stable in the flow,
     :math:`\min -2\,{\rm Re}\,\lambda/|\lambda|^2` over the eigenvalues found (an upper bound, since others may need less; zero
     where a mode grows in the flow), and `time` the step size in use, NaN where it is no time, as with Adam.
     """
@@ -145,28 +145,36 @@ def _moments(fields: np.ndarray) -> tuple[float, float, float]:
 
 
 @eqx.filter_jit
-def _follow(step: AbstractMap, state: PyTree, other: PyTree) -> tuple[Array, Array]:
-    def advance(pair: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], None]:
-        return (step(pair[0]), step(pair[1])), None
+def _follow(step: AbstractMap, state: PyTree, displacement: Array) -> Array:
+    """An infinitesimal displacement after some applications, as the state moves."""
 
-    a, b = jax.lax.scan(advance, (state, other), length=_FOLLOWED)[0]
-    return _tree.ravel(a)[0], _tree.ravel(b)[0]
+    def advance(carry: tuple[PyTree, Array], _: None) -> tuple[tuple[PyTree, Array], None]:
+        x, tangent = carry
+        vector, unravel = _tree.ravel(x)
+
+        def image(v: Array) -> tuple[Array, PyTree]:
+            following = step(unravel(v))
+            return _tree.ravel(following)[0], following
+
+        _, moved, following = jax.jvp(image, (vector,), (tangent,), has_aux=True)
+        return (following, moved), None
+
+    return jax.lax.scan(advance, (state, displacement), length=_FOLLOWED)[0][1]
 
 
 def _multiplier(step: AbstractMap, state: PyTree, vector: np.ndarray, expected: complex) -> complex:
-    """What a small displacement along an eigenvector is multiplied by per application: the root nearest to expected.
+    """What a displacement along an eigenvector is multiplied by per application: the root nearest to expected.
 
     NaN where no eigenvector was found.
     """
     if not np.all(np.isfinite(vector)):
         return complex(np.nan, np.nan)
-    x, unravel = _tree.ravel(state)
-    away = _SMALL * (1 + float(jnp.linalg.norm(x))) * np.real(vector)
-    a, b = _follow(step, state, unravel(x + jnp.asarray(away, x.dtype)))
     real, imaginary = np.real(vector), np.imag(vector)
+    ahead = np.asarray(_follow(step, state, jnp.asarray(real, _tree.ravel(state)[0].dtype)), float)
+    if not np.all(np.isfinite(ahead)):
+        return complex(np.nan, np.nan)
     plane = np.stack([real, -imaginary], axis=1) if np.any(imaginary) else real[:, None]
-    start, end = (np.linalg.lstsq(plane, displacement, rcond=None)[0] for displacement in (away, np.asarray(b - a)))
-    root = (complex(*end) / complex(*start)) ** (1 / _FOLLOWED)
+    root = complex(*np.linalg.lstsq(plane, ahead, rcond=None)[0]) ** (1 / _FOLLOWED)
     roots = root * np.exp(2j * np.pi * np.arange(_FOLLOWED) / _FOLLOWED)
     return complex(roots[np.argmin(np.abs(roots - expected))])
 
@@ -205,15 +213,9 @@ def endpoint(
     if draws < 3:
         raise ValueError(f"endpoint: three draws are needed at least to tell a mean from noise; got {draws}.")
     step, state = prepare(step, state)
-    keys = jax.random.split(jax.random.key(0) if key is None else key, draws)
-    mean, x = _Mean(step.map, step.redraw, keys), step.point(state)
+    mean, under, inner = _mean_field(step, state, jax.random.key(0) if key is None else key, draws)
+    x = step.point(state)
     square, error, noise = _moments(np.asarray(_fields(mean, x), float))
-    under = jax.tree.map(
-        lambda node: mean if isinstance(node, AbstractFlow) else node,
-        step.map,
-        is_leaf=lambda node: isinstance(node, AbstractFlow),
-    )
-    inner: Any = state.state
 
     def found(system: Any, at: PyTree, target: Any) -> Eigenpairs:
         wanted = eqx.tree_at(lambda s: s.target, spectrum, target) if isinstance(spectrum, Arnoldi) else spectrum

@@ -42,8 +42,8 @@ def _multiplier(end: EndPoint) -> str:
     followed = complex(end.multiplier)
     predicted = f"predicted {_polar(complex(end.map.values[0]))} (± {float(end.map.errors[0]):.1g})"
     if not np.isfinite(followed):
-        return f"{predicted}; a small displacement along its eigenvector does not stay finite, and cannot be followed"
-    return f"{predicted}; followed, a small displacement along its eigenvector gives {_polar(followed)}"
+        return f"{predicted}; a displacement along its eigenvector does not stay finite, and cannot be followed"
+    return f"{predicted}; followed, a displacement along its eigenvector gives {_polar(followed)}"
 
 
 def described(end: EndPoint) -> dict[str, str]:

@@ -57,8 +57,8 @@ def test_without_noise_it_is_the_linearisation(quiet):
 
 
 def test_the_map_is_followed(quiet):
-    # The displacement is 1e-4 of the state, and what is beyond first order of that size again.
-    np.testing.assert_allclose(quiet.multiplier, quiet.map.values[0], atol=1e-4)
+    # At rest the state does not move, and twenty products of the map's own matrix are left: to their rounding.
+    np.testing.assert_allclose(quiet.multiplier, quiet.map.values[0], rtol=1e-12)
 
 
 def test_mini_batches_leave_the_mean_where_it_is():
@@ -81,6 +81,8 @@ def test_optimisers_have_no_step_size():
     step = gd.Random(gd.Optax(game, optax.adam, learning_rate=1e-2, eps_root=1e-8), as_it_is, jax.random.key(0))
     found = gd.endpoint(step, step.init(gd.Players(MEAN + 0.1, jnp.full(2, 0.1))), spectrum=gd.Dense())
     assert np.isnan(found.time)
+    # Fresh moments change with every step, so that what is followed and what is predicted differ; it is a number all the same.
+    assert np.isfinite(found.multiplier)
     assert found.map.values.size == 12
 
 
