@@ -109,7 +109,7 @@ class Spectrum(eqx.Module):
     """
 
     spectrum: Dense | Arnoldi = Arnoldi(2, basis=20, restarts=5, tolerance=1e-2)
-    draws: int = eqx.field(static=True, default=4)
+    draws: int = eqx.field(static=True, default=8)
     seed: int = eqx.field(static=True, default=0)
 
     def __call__(self, system: AbstractSystem, state: PyTree, key: Key[Array, ""]) -> dict[str, Any]:
