@@ -182,6 +182,7 @@ class AbstractGame(AbstractFlow):
             watched: For each player, whose parts of the field it pays for.
             price: What it pays for these parts.
         """
+        x = jax.tree.map(_tree.array, x)
         parts, gradients = _tree.players(x), []
         for i, part in enumerate(parts):
 

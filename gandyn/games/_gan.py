@@ -20,8 +20,10 @@ def _applied(name: str, player: Callable, parameters: PyTree, point: Array) -> A
     try:
         return player(parameters, point)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"The {name} cannot take points of shape {jnp.shape(point)} with the parameters it was given: {error}"
+        # JAX's remarks on its own frames come below.
+        reason = str(error).split("\n")[0]
+        raise TypeError(
+            f"The {name} cannot take points of shape {jnp.shape(point)} with the parameters it was given: {reason}"
         ) from error
 
 

@@ -172,7 +172,7 @@ def test_networks_and_data_of_two_shapes():
     ],
 )
 def test_layers_with_a_memory(layer):
-    with pytest.raises(ValueError, match=r"keeps a state of its own.*take eqx.nn.LayerNorm.*gd.spectral_normalised"):
+    with pytest.raises(ValueError, match=r"keeps a state of its own.*take eqx.nn.LayerNorm.*gd.training.spectral_normalised"):
         gd.network(eqx.nn.Sequential([layer]))
 
 
