@@ -215,7 +215,7 @@ def train(
     /,
     *,
     full: Annotated[
-        bool, Parameter(help="The paper's setting instead of the small one, which takes about two minutes.")
+        bool, Parameter(help="The paper's setting instead of the small one, which takes some minutes.")
     ] = False,
     steps: Annotated[int | None, Parameter(metavar="COUNT", help="Another number of steps; more prolong what was run.")] = None,
     seeds: Annotated[str | None, Parameter(metavar="NUMBERS", help="From which seeds, as in --seeds 0,1,2.")] = None,

@@ -134,7 +134,7 @@ class Experiment:
         title: What it is about, in one line.
         text: The setting in words: what is the paper's and what is not.
         arms: By name, what is trained: a function of the setting, the seed and the floating-point type.
-        small: A setting of about two minutes on two cores.
+        small: A setting of a few minutes on two cores.
         full: The paper's.
         effects: What is looked for, each with its criterion.
         curves: The names of the curves that are drawn, each over the seeds of all arms.
