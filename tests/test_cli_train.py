@@ -40,6 +40,7 @@ def test_runs_are_kept_and_read_back(run, tmp_path, monkeypatch):
         (("train", "isotropic", "--steps", "0"), "a run makes one step or more"),
         (("train", "isotropic", "--dtype", "float16"), "There is no type 'float16'"),
         (("train", "isotropic", "--animation", "/nowhere/a.gif"), "cannot be written"),
+        (("train", "isotropic", "--animation", "a.mp4"), "must end in .gif"),
     ],
 )
 def test_what_it_refuses(run, words, message):

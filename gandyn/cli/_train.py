@@ -37,6 +37,8 @@ def run(
     setting = shortened(experiment.full if full else experiment.small, steps=_steps(steps), seeds=_seeds(seeds))
     kind = _DTYPES[choose(dtype, _DTYPES, "type")]
     folder = out or Path("gandyn-runs") / f"{experiment.key}{'-full' if full else ''}"
+    if animation is not None and animation.suffix != ".gif":
+        raise ValueError(f"--animation {animation}: the name must end in .gif.")
     check_folder(animation)
     console = messages()
     try:

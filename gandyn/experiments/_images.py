@@ -25,9 +25,11 @@ from gandyn.training import (
     spectral_normalised,
 )
 
+from .. import _tree
 from ..claims._claim import FARNIA_OZDAGLAR, NIE_PATEL
+from ..training._quality import generated
 from ._experiment import Effect, Experiment, Run, Setting, Start
-from ._players import gan_of, keys, latent
+from ._players import SCORE, gan_of, keys, late, latent, number
 
 Shape = tuple[int, ...]
 Networks = tuple[eqx.Module, eqx.Module]
@@ -101,30 +103,26 @@ def plain(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
 
 
 def _consensus(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
-    return gd.consensus(gan, jnp.asarray(setting.consensus, gan.real.points.dtype))
+    return gd.consensus(gan, number(gan, setting.consensus))
 
 
 def _jare(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
-    return gd.jare(gan, jnp.asarray(setting.jare, gan.real.points.dtype))
+    return gd.jare(gan, number(gan, setting.jare))
 
 
 def _r1(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
-    return gd.Penalised(gan, gd.r1, jnp.asarray(setting.r1, gan.real.points.dtype))
+    return gd.Penalised(gan, gd.r1, number(gan, setting.r1))
 
 
 def proximal(gan: gd.GAN, setting: Setting) -> gd.ProximalTraining:
     """Proximal training in the Sobolev norm."""
-    lam, h = (jnp.asarray(number, gan.real.points.dtype) for number in (setting.lam, setting.inner))
-    return gd.ProximalTraining(gan, lam, setting.ahead, h, gd.sobolev)
+    return gd.ProximalTraining(gan, number(gan, setting.lam), setting.ahead, number(gan, setting.inner), gd.sobolev)
 
 
 def pictures(run: Run, ax: Any) -> Any:
     """Images of the generator at the end of a run beside the data."""
-    step, key = run.start.step, jax.random.key(0)
-    gan: Any = vars(vars(step)["map"])["flow"]
-    while not isinstance(gan, gd.GAN):
-        gan = vars(gan).get("game", vars(gan).get("flow"))
-    made = jax.vmap(lambda z: gan.generator(run.point.generator, z))(gan.latent.sample(key, 36).points)
+    gan, key = _tree.inside(run.start.step, gd.GAN), jax.random.key(0)
+    made = generated(gan, run.point, key, 36)
     return gd.plot.images({"data": gan.real.sample(key, 36).points, "generated": made}, ax=ax)
 
 
@@ -139,26 +137,11 @@ def fate(run: Run) -> str:
     if run.mean("classifier_score") >= _ENOUGH * run.mean("classifier_score_real"):
         return "survives"
     every = run.training.curves["class_counts"].values.shape[1]
-    return "collapsed" if classes(run) < _ENOUGH * every else "blurred"
+    return "collapsed" if run.mean("classes_covered") < _ENOUGH * every else "blurred"
 
 
 def _survives(run: Run) -> float:
     return float(fate(run) == "survives")
-
-
-def score(run: Run) -> float:
-    """The classifier's score, mean over the last quarter of the run."""
-    return run.mean("classifier_score")
-
-
-def frechet(run: Run) -> float:
-    """The Fréchet distance in the classifier's features, mean over the last quarter of the run."""
-    return run.mean("classifier_frechet")
-
-
-def classes(run: Run) -> float:
-    """Classes covered, mean over the last quarter of the run."""
-    return run.mean("classes_covered")
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -238,10 +221,12 @@ PROXIMAL = Experiment(
         | {"r1": 10.0, "lam": 0.1, "ahead": 5, "inner": 0.1},
     ),
     effects=(
-        Effect("the classifier's score, last quarter", score, "proximal", "spectral"),
-        Effect("Fréchet distance in the classifier's features, last quarter", frechet, "spectral", "proximal"),
-        Effect("classes covered, last quarter", classes, "proximal", "spectral"),
-        Effect("the classifier's score, last quarter", score, "r1", "spectral"),
+        SCORE("proximal", "spectral"),
+        Effect(
+            "Fréchet distance in the classifier's features, last quarter", late("classifier_frechet"), "spectral", "proximal"
+        ),
+        Effect("classes covered, last quarter", late("classes_covered"), "proximal", "spectral"),
+        SCORE("r1", "spectral"),
     ),
     curves=("classifier_score", "classifier_frechet", "classes_covered"),
     figure=pictures,

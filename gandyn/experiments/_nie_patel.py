@@ -15,7 +15,7 @@ from gandyn.training import Batches, Every, Spectrum
 from ..claims._claim import NIE_PATEL
 from ._experiment import Effect, Experiment, Run, Setting, Start
 from ._numerics import Formulation, consensus, plain, simultaneous
-from ._players import deep, distance, keys, modes, moving, number, quality, samples
+from ._players import DISTANCE, MODES, MOVING, QUALITY, deep, keys, number, samples
 
 
 def _jare(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
@@ -47,11 +47,11 @@ RING_JARE = Experiment(
     small=Setting(4000, (0, 1, 2), {"width": 32, "depth": 3, "latent": 16, "batch": 128, "rate": 1e-3, "gamma": 10.0}),
     full=Setting(20_000, (0, 1, 2), {"width": 256, "depth": 4, "latent": 64, "batch": 128, "rate": 1e-4, "gamma": 10.0}),
     effects=(
-        Effect("modes covered, mean over the last quarter of the run", modes, "jare", "plain"),
-        Effect("share of samples within three deviations of a mode, last quarter", quality, "jare", "plain"),
-        Effect("Wasserstein distance from the data, last quarter", distance, "plain", "jare"),
-        Effect("Wasserstein distance from the data, last quarter", distance, "consensus", "jare"),
-        Effect("norm of the generator's part of the field, last quarter", moving, "plain", "jare"),
+        MODES("jare", "plain"),
+        QUALITY("jare", "plain"),
+        DISTANCE("plain", "jare"),
+        DISTANCE("consensus", "jare"),
+        MOVING("plain", "jare"),
     ),
     curves=("modes_covered", "high_quality", "wasserstein2", "gradient.generator"),
     figure=samples,

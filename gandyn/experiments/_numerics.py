@@ -10,8 +10,8 @@ import gandyn as gd
 from gandyn.training import Batches
 
 from ..claims._claim import NUMERICS
-from ._experiment import Effect, Experiment, Setting, Start
-from ._players import covered, deep, distance, keys, modes, moving, number, quality, samples, watched
+from ._experiment import Experiment, Setting, Start
+from ._players import DISTANCE, MODES, MOVING, QUALITY, covered, deep, keys, number, samples, watched
 
 Formulation = Callable[[gd.GAN, Setting], gd.AbstractFlow]
 
@@ -55,10 +55,10 @@ RING_CONSENSUS = Experiment(
     small=Setting(4000, (0, 1, 2), {"width": 16, "depth": 4, "latent": 16, "batch": 128, "rate": 1e-3, "gamma": 10.0}),
     full=Setting(50_000, (0, 1, 2), {"width": 16, "depth": 4, "latent": 16, "batch": 512, "rate": 1e-4, "gamma": 10.0}),
     effects=(
-        Effect("modes covered, mean over the last quarter of the run", modes, "consensus", "plain"),
-        Effect("share of samples within three deviations of a mode, last quarter", quality, "consensus", "plain"),
-        Effect("Wasserstein distance from the data, last quarter", distance, "plain", "consensus"),
-        Effect("norm of the generator's part of the field, last quarter", moving, "plain", "consensus"),
+        MODES("consensus", "plain"),
+        QUALITY("consensus", "plain"),
+        DISTANCE("plain", "consensus"),
+        MOVING("plain", "consensus"),
     ),
     curves=("modes_covered", "high_quality", "wasserstein2", "gradient.generator"),
     figure=samples,

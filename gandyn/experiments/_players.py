@@ -1,5 +1,7 @@
 """What the experiments share: players made of networks, the metrics of every run, and how they are looked at."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -19,7 +21,7 @@ from gandyn.training import (
     mlp,
 )
 
-from ._experiment import Run, Setting
+from ._experiment import Effect, Run, Setting
 
 
 def gan_of(
@@ -86,21 +88,13 @@ def covered(steps: int) -> tuple[Every, ...]:
     return Every(max(1, steps // 50), ModeCoverage(1000)), Every(max(1, steps // 10), WassersteinDistance(256))
 
 
-def modes(run: Run) -> float:
-    """Modes covered, mean over the last quarter of the run."""
-    return run.mean("modes_covered")
+def late(curve: str) -> Callable[[Run], float]:
+    """The mean of a curve over the last quarter of a run."""
+    return lambda run: run.mean(curve)
 
 
-def quality(run: Run) -> float:
-    """The share of good samples, mean over the last quarter of the run."""
-    return run.mean("high_quality")
-
-
-def distance(run: Run) -> float:
-    """The Wasserstein distance from the data, mean over the last quarter of the run."""
-    return run.mean("wasserstein2")
-
-
-def moving(run: Run) -> float:
-    """The norm of the generator's part of the field, mean over the last quarter of the run."""
-    return run.mean("gradient.generator")
+MODES = functools.partial(Effect, "modes covered, mean over the last quarter of the run", late("modes_covered"))
+QUALITY = functools.partial(Effect, "share of samples within three deviations of a mode, last quarter", late("high_quality"))
+DISTANCE = functools.partial(Effect, "Wasserstein distance from the data, last quarter", late("wasserstein2"))
+MOVING = functools.partial(Effect, "norm of the generator's part of the field, last quarter", late("gradient.generator"))
+SCORE = functools.partial(Effect, "the classifier's score, last quarter", late("classifier_score"))

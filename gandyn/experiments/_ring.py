@@ -10,8 +10,8 @@ import gandyn as gd
 from gandyn.training import Batches
 
 from ..claims._claim import NAGARAJAN_KOLTER
-from ._experiment import Effect, Experiment, Setting, Start
-from ._players import covered, gan_of, keys, latent, modes, number, quality, samples, watched
+from ._experiment import Experiment, Setting, Start
+from ._players import MODES, QUALITY, covered, gan_of, keys, latent, number, samples, watched
 
 
 def _plain(gan: gd.GAN, setting: Setting) -> gd.AbstractFlow:
@@ -61,9 +61,9 @@ RING = Experiment(
         100_001, (0, 1, 2), {"width": 128, "latent": 256, "batch": 512, "rate": 1e-4, "eta": 0.5, "unrolled": 15, "inner": 0.1}
     ),
     effects=(
-        Effect("modes covered, mean over the last quarter of the run", modes, "gradient norm", "plain"),
-        Effect("share of samples within three deviations of a mode, last quarter", quality, "gradient norm", "plain"),
-        Effect("modes covered, mean over the last quarter of the run", modes, "unrolled", "plain"),
+        MODES("gradient norm", "plain"),
+        QUALITY("gradient norm", "plain"),
+        MODES("unrolled", "plain"),
     ),
     curves=("modes_covered", "high_quality", "wasserstein2", "gradient.discriminator"),
     figure=samples,

@@ -10,8 +10,8 @@ import gandyn as gd
 from gandyn.training import Batches
 
 from ..claims._claim import GULRAJANI
-from ._experiment import Effect, Experiment, Setting, Start
-from ._players import covered, deep, distance, keys, modes, number, quality, samples, watched
+from ._experiment import Experiment, Setting, Start
+from ._players import DISTANCE, MODES, QUALITY, covered, deep, keys, number, samples, watched
 
 _ADAM = {"b1": 0.5, "b2": 0.9}
 
@@ -70,10 +70,10 @@ WGAN = Experiment(
         100_000, (0, 1, 2), {**_NUMBERS, "width": 512, "batch": 256, "rate": 1e-4, "clipped_rate": 5e-5, "bound": 0.01}
     ),
     effects=(
-        Effect("Wasserstein distance from the data, last quarter", distance, "clipping", "gradient penalty"),
-        Effect("share of samples within three deviations of a mode, last quarter", quality, "gradient penalty", "clipping"),
-        Effect("modes covered, mean over the last quarter of the run", modes, "gradient penalty", "clipping"),
-        Effect("Wasserstein distance from the data, last quarter", distance, "clipping", "gradient norm"),
+        DISTANCE("clipping", "gradient penalty"),
+        QUALITY("gradient penalty", "clipping"),
+        MODES("gradient penalty", "clipping"),
+        DISTANCE("clipping", "gradient norm"),
     ),
     curves=("modes_covered", "high_quality", "wasserstein2", "gradient.generator"),
     figure=samples,

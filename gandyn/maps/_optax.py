@@ -142,7 +142,8 @@ class Optax(AbstractMap):
     Args:
         flow: The field.
         factory: A function such as `optax.adam`, for every player; or a tuple like the state of one `Rule` each.
-        order: The players' names in the order in which they move; simultaneously if left out.
+        order: The players' names in the order in which they move, several times for several moves; simultaneously if left
+            out.
         numbers: The factory's arguments, such as `learning_rate=1e-2, b1=0.5`; floats are leaves of `rules`.
 
     Raises:
@@ -235,6 +236,10 @@ class Optax(AbstractMap):
 
     def _smooth(self, x: Optimised) -> Array:
         return jnp.stack([_smooth(*each) for each in self._each(x)]).all()
+
+    def evaluations(self) -> float:
+        """One for each time that every player moves."""
+        return 1.0 if self.order is None else len(self.order) / len(set(self.order))
 
     def step_size(self) -> PyTree:
         """The rules' learning rates.

@@ -21,6 +21,10 @@ def point_of(system: AbstractSystem, state: PyTree) -> PyTree:
     return system.point(state) if isinstance(system, AbstractMap) else state
 
 
+def _by_player(what: str, x: PyTree, values: list[Array]) -> dict[str, Array]:
+    return {f"{what}.{name}": value for name, value in zip(_tree.player_names(x), values, strict=True)}
+
+
 @eqx.filter_jit
 def _losses(game: AbstractGame, x: PyTree, batches: Batches, key: Key[Array, ""]) -> list[Array]:
     return list(batches(key, game).losses(x))
@@ -38,8 +42,7 @@ class Losses(eqx.Module):
     def __call__(self, system: AbstractSystem, state: PyTree, key: Key[Array, ""]) -> dict[str, Array]:
         """`loss.generator` and so on."""
         x = point_of(system, state)
-        values = _losses(_tree.inside(system, AbstractGame), x, Batches(self.size), key)
-        return {f"loss.{name}": value for name, value in zip(_tree.player_names(x), values, strict=True)}
+        return _by_player("loss", x, _losses(_tree.inside(system, AbstractGame), x, Batches(self.size), key))
 
 
 @eqx.filter_jit
@@ -59,8 +62,7 @@ class GradientNorms(eqx.Module):
     def __call__(self, system: AbstractSystem, state: PyTree, key: Key[Array, ""]) -> dict[str, Array]:
         """`gradient.generator` and so on."""
         x = point_of(system, state)
-        values = _norms(_tree.inside(system, AbstractFlow), x, Batches(self.size), key)
-        return {f"gradient.{name}": value for name, value in zip(_tree.player_names(x), values, strict=True)}
+        return _by_player("gradient", x, _norms(_tree.inside(system, AbstractFlow), x, Batches(self.size), key))
 
 
 @eqx.filter_jit

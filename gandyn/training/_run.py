@@ -99,7 +99,10 @@ class _Run:
         for i, each in enumerate(self.metrics):
             if ending or self.done % each.steps == 0:
                 key = jax.random.fold_in(jax.random.fold_in(self.key, i), self.done)
-                values |= {name: np.asarray(value) for name, value in each.metric(self.step, self.state, key).items()}
+                found = {name: np.asarray(value) for name, value in each.metric(self.step, self.state, key).items()}
+                if twice := sorted(values.keys() & found.keys()):
+                    raise ValueError(f"train: two metrics measure {twice}; give one of them other names.")
+                values |= found
         if values:
             # A run that diverges at once has been measured where it is: nothing is counted twice.
             self.lines[self.done] = self.lines.get(self.done, {}) | values

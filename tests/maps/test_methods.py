@@ -44,6 +44,11 @@ def test_one_rule_for_each_player_and_alternation():
     for step, plain in ((simultaneous, gd.SimGD(FLOW, h)), (alternating, gd.AltGD(FLOW, h))):
         got = gd.iterate(step, step.init(x), 10, every=10).final.point
         np.testing.assert_allclose(np.array(got), np.array(gd.iterate(plain, x, 10, every=10).final), rtol=1e-12)
+    several = gd.Optax(FLOW, rules, order=("discriminator", "discriminator", "generator"))
+    plain = gd.AltGD(FLOW, h, order=("discriminator", "generator"), steps=(2, 1))
+    got = gd.iterate(several, several.init(x), 10, every=10).final.point
+    np.testing.assert_allclose(np.array(got), np.array(gd.iterate(plain, x, 10, every=10).final), rtol=1e-12)
+    assert several.evaluations() == plain.evaluations() == 1.5
 
 
 def test_a_learning_rate_is_a_leaf():

@@ -239,6 +239,10 @@ def test_data_of_another_shape_are_told():
     [
         (lambda: train(gan(), point(), 10), "train takes a map; GAN is none"),
         (lambda: train(noisy(), noisy().init(point()), 0), "steps and checkpoint are at least one"),
+        (
+            lambda: train(noisy(), noisy().init(point()), 1, metrics=(METRICS[1],) * 2),
+            r"two metrics measure \['draw', 'norm'\]",
+        ),
         (lambda: Every(0, norm), "after one step or more"),
         (lambda: Batches(0), "at least one point"),
         (lambda: gd.training.curves("nowhere"), "holds no run that can be read"),
