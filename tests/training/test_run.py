@@ -44,6 +44,10 @@ def norm(system, state, key):
     return {"norm": jnp.linalg.norm(system.point(state).generator["shift"]), "draw": jax.random.normal(key, (2,))}
 
 
+def away(system, state, key):
+    return {"away": jnp.linalg.norm(system.point(state).discriminator["a"])}
+
+
 METRICS = (Every(10, Losses(64)), Every(25, norm))
 
 
@@ -93,7 +97,7 @@ import jax
 jax.config.update("jax_enable_x64", True)
 import gandyn as gd, test_run as t
 step = t.noisy()
-metrics = (*t.METRICS, gd.training.Every(5, t.norm))
+metrics = (*t.METRICS, gd.training.Every(5, t.away))
 gd.training.train(step, step.init(t.point()), 200_000, metrics=metrics, folder={folder!r}, checkpoint=5)
 """
 
@@ -113,7 +117,7 @@ def test_killed_at_any_moment_it_loses_the_steps_since_the_checkpoint(tmp_path):
     for _ in range(2):
         before, deadline = _steps(folder), time.monotonic() + 120
         with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as process:
-            while _steps(folder) <= before + 5 and time.monotonic() < deadline:
+            while _steps(folder) <= before + 5 and time.monotonic() < deadline and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(rng.uniform(0.0, 0.1))
             os.kill(process.pid, signal.SIGKILL)
@@ -121,7 +125,7 @@ def test_killed_at_any_moment_it_loses_the_steps_since_the_checkpoint(tmp_path):
     assert kept[0] > 0
     assert all(b > a for a, b in itertools.pairwise(kept))
     step, steps = noisy(), kept[-1] + 12
-    metrics = (*METRICS, Every(5, norm))
+    metrics = (*METRICS, Every(5, away))
     resumed = train(step, step.init(point()), steps, metrics=metrics, folder=folder, checkpoint=5)
     whole = train(step, step.init(point()), steps, metrics=metrics, folder=tmp_path / "whole", checkpoint=1000)
     same(resumed, whole)
