@@ -46,7 +46,8 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     install(session, "test")
     # A file stays with one worker, so that its tests share what they trace; what is compiled all of them share, and later runs.
-    cache = {"JAX_COMPILATION_CACHE_DIR": session.create_tmp(), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    shared = str(Path(session.create_tmp()).resolve())
+    cache = {"JAX_COMPILATION_CACHE_DIR": shared, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs, env=cache | {"MPLBACKEND": "Agg"})
 
 
