@@ -24,9 +24,7 @@ from ._path import (
     RUNNING,
     STUCK,
     Path,
-    Problem,
     all_tests,
-    at,
     branch_point,
     first_tangent,
     follow,
@@ -34,6 +32,7 @@ from ._path import (
     other_tangent,
 )
 from ._stability import _stability
+from ._steady import Steady
 from ._threshold import move
 from ._verdict import Stability
 
@@ -119,10 +118,10 @@ def _fold_coefficient(system: AbstractSystem, x: PyTree) -> Array:
     return left @ curvature / (2 * (left @ right))
 
 
-def _special(problem: Problem, point: Array, tangent: Array, kind: str) -> Special | None:
+def _special(problem: Steady, point: Array, tangent: Array, kind: str) -> Special | None:
     """What is at a point where a test function vanishes; nothing if it is no bifurcation, as at a neutral saddle."""
     point = branch_point(problem, point) if kind == "branch point" else point
-    system, x = at(problem, point)
+    system, x = problem.at(point)
     discrete = isinstance(system, AbstractMap)
     values = np.linalg.eigvals(np.asarray(eqx.filter_jit(jacobian)(system, x)))
     value, scale = _critical(values, kind, discrete), 1 + np.abs(values).max()
@@ -160,7 +159,7 @@ def _padded(array: Array) -> Array:
     return jnp.concatenate([array, jnp.repeat(array[-1:], more, axis=0)])
 
 
-def _specials(problem: Problem, points: Array, tangents: Array, eps: float) -> tuple[Special, ...]:
+def _specials(problem: Steady, points: Array, tangents: Array, eps: float) -> tuple[Special, ...]:
     """The bifurcations between the points of a path, in its order."""
     kinds = _kinds(isinstance(problem.system, AbstractMap))
     signs = _signs(np.asarray(all_tests(problem, _padded(points), _padded(tangents)))[: len(points)], eps)
@@ -187,11 +186,11 @@ def _specials(problem: Problem, points: Array, tangents: Array, eps: float) -> t
 
 
 @eqx.filter_jit
-def _along(problem: Problem, points: Array) -> tuple[PyTree, Stability]:
+def _along(problem: Steady, points: Array) -> tuple[PyTree, Stability]:
     """The states at points of a path, and their stability."""
 
     def one(point: Array) -> tuple[PyTree, Stability]:
-        system, x = at(problem, point)
+        system, x = problem.at(point)
         return x, _stability(system, x, None)
 
     return jax.vmap(one)(points)
@@ -199,7 +198,7 @@ def _along(problem: Problem, points: Array) -> tuple[PyTree, Stability]:
 
 def _begin(
     system: AbstractSystem, where: Callable, guess: PyTree | Special, span: tuple[float, float], throw: bool
-) -> tuple[Problem, Array, Array, Array]:
+) -> tuple[Steady, Array, Array, Array]:
     """What is followed, from which point, in which direction, and between which values of the parameter."""
     low, high = map(float, span)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
@@ -221,7 +220,7 @@ def _begin(
     vector = _tree.ravel(state)[0]
     unit = jnp.asarray(high - low, vector.dtype)
     aside = idle(system, state, eqx.filter_jit(jacobian)(system, state), None)
-    problem, start = Problem(system, moved, state, unit, aside), jnp.append(vector, value / unit)
+    problem, start = Steady(system, moved, state, unit, aside), jnp.append(vector, value / unit)
     tangent = guess.other.at[-1].divide(unit) if crossing else first_tangent(problem, start)
     return problem, start, tangent / jnp.linalg.norm(tangent), jnp.asarray([low, high], vector.dtype) / unit
 

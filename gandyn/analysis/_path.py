@@ -1,5 +1,6 @@
-"""A branch of equilibria as a path: steps along its arclength, test functions at its points, and where they vanish."""
+"""Paths of solutions: steps along the arclength, test functions at the points, and where they vanish."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,13 +9,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import optimistix as optx
-from jaxtyping import Array, Bool, Float, Int, PyTree, Scalar
-
-from .. import _tree
-from .._system import AbstractMap, AbstractSystem
-from ._linear import eigenvalues
-from ._memory import without
-from ._threshold import Moved, move
+from jaxtyping import Array, Float, Int
 
 RUNNING, LEFT, STUCK, CLOSED, FAR = 0, 1, 2, 3, 4
 
@@ -25,14 +20,24 @@ _TURN = 0.9
 _FAR = 1e4
 
 
-class Problem(NamedTuple):
-    """A system, the leaves its parameter moves, a state for the structure, the parameter's unit, and what is no coordinate."""
+class AbstractProblem(eqx.Module):
+    """Equations that hold along a path: one fewer than a point has coordinates, the last of which is the free parameter."""
 
-    system: AbstractSystem
-    moved: Moved
-    like: PyTree
-    unit: Scalar
-    aside: Bool[Array, " n"] | None
+    @abstractmethod
+    def residual(self, point: Float[Array, " k"]) -> Float[Array, " n"]:
+        """What vanishes on the path."""
+
+    @abstractmethod
+    def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"]) -> Float[Array, " t"]:
+        """Functions that change sign where something happens."""
+
+    def slope(self, point: Float[Array, " k"]) -> Float[Array, "n k"]:
+        """The derivative of the residual."""
+        return jax.jacfwd(self.residual)(point)
+
+    def beside(self, point: Float[Array, " k"]) -> "AbstractProblem":
+        """The equations for the next points beyond one of the path, where a condition refers to it."""
+        return self
 
 
 class Path(NamedTuple):
@@ -44,24 +49,6 @@ class Path(NamedTuple):
     code: Int[Array, ""]
 
 
-def at(problem: Problem, point: Array) -> tuple[AbstractSystem, PyTree]:
-    """The system and the state at a point of the path."""
-    unravel = _tree.ravel(problem.like)[1]
-    return move(problem.system, problem.moved, point[-1] * problem.unit), unravel(point[:-1])
-
-
-def _residual(problem: Problem, point: Array) -> Array:
-    system, x = at(problem, point)
-    residual = _tree.ravel(system.residual(x))[0]
-    if problem.aside is None:
-        return residual
-    return jnp.where(problem.aside, point[:-1] - _tree.ravel(problem.like)[0], residual)
-
-
-def _slope(problem: Problem, point: Array) -> Float[Array, "n k"]:
-    return jax.jacfwd(lambda p: _residual(problem, p))(point)
-
-
 def _newton(equations: Callable[[Array, Any], Array], guess: Array, steps: int) -> Any:
     """Newton's method to rounding, since it ends on a step shorter than the root of it; regular at branch points too."""
     tolerance = float(jnp.finfo(guess.dtype).eps) ** 0.65
@@ -69,33 +56,33 @@ def _newton(equations: Callable[[Array, Any], Array], guess: Array, steps: int) 
     return optx.root_find(equations, solver, guess, max_steps=steps, throw=False)
 
 
-def _corrected(problem: Problem, guess: Array, normal: Array) -> tuple[Array, Array, Array]:
+def _corrected(problem: AbstractProblem, guess: Array, normal: Array) -> tuple[Array, Array, Array]:
     """The point of the branch on the plane through `guess`, whether Newton's method found it, and in how many steps."""
 
     def equations(point: Array, _: Any) -> Array:
-        return jnp.append(_residual(problem, point), normal @ (point - guess))
+        return jnp.append(problem.residual(point), normal @ (point - guess))
 
     found = _newton(equations, guess, _NEWTON)
     return found.value, found.result == optx.RESULTS.successful, found.stats["num_steps"]
 
 
-def _along(problem: Problem, point: Array, before: Array) -> Array:
+def _along(problem: AbstractProblem, point: Array, before: Array) -> Array:
     """The unit tangent of the branch that goes on as `before` does."""
-    matrix = jnp.concatenate([_slope(problem, point), before[None]])
+    matrix = jnp.concatenate([problem.slope(point), before[None]])
     tangent = jnp.linalg.solve(matrix, jnp.zeros_like(point).at[-1].set(1.0))
     tangent = tangent / jnp.linalg.norm(tangent)
     return jnp.where(jnp.all(jnp.isfinite(tangent)), tangent, before)
 
 
 @eqx.filter_jit
-def first_tangent(problem: Problem, point: Array) -> Array:
+def first_tangent(problem: AbstractProblem, point: Array) -> Array:
     """The unit tangent at a regular point, towards larger values of the parameter."""
-    tangent = jnp.linalg.svd(_slope(problem, point))[2][-1]
+    tangent = jnp.linalg.svd(problem.slope(point))[2][-1]
     return jnp.where(tangent[-1] < 0, -tangent, tangent)
 
 
 @eqx.filter_jit
-def branch_point(problem: Problem, guess: Array) -> Array:
+def branch_point(problem: AbstractProblem, guess: Array) -> Array:
     r"""The point at which two branches cross, near a guess, by Newton's method on a system that is regular there.
 
     The unknowns are the point u, a unit vector w and a number b that vanishes: :math:`F(u) + bw = 0`,
@@ -105,24 +92,24 @@ def branch_point(problem: Problem, guess: Array) -> Array:
 
     def system(unknown: Array, _: Any) -> Array:
         point, w, b = unknown[: n + 1], unknown[n + 1 : -1], unknown[-1]
-        return jnp.concatenate([_residual(problem, point) + b * w, _slope(problem, point).T @ w, (w @ w - 1)[None]])
+        return jnp.concatenate([problem.residual(point) + b * w, problem.slope(point).T @ w, (w @ w - 1)[None]])
 
-    left = jnp.linalg.svd(_slope(problem, guess))[0][:, -1]
+    left = jnp.linalg.svd(problem.slope(guess))[0][:, -1]
     start = jnp.concatenate([guess, left, jnp.zeros((1,), guess.dtype)])
     found = _newton(system, start, 4 * _NEWTON).value[: n + 1]
     return jnp.where(jnp.linalg.norm(found - guess) < 0.1 * (1 + jnp.linalg.norm(guess)), found, guess)
 
 
 @eqx.filter_jit
-def other_tangent(problem: Problem, point: Array, tangent: Array) -> Array:
+def other_tangent(problem: AbstractProblem, point: Array, tangent: Array) -> Array:
     r"""The unit tangent of the branch that crosses another, with this tangent, at a branch point.
 
     In the slope's null space :math:`w^\top D^2F(\phi, \phi)` vanishes on the tangents of both branches, w spanning the null
     space of the transpose. NaN where it vanishes on none, as at an isolated point.
     """
-    left, _, rows = jnp.linalg.svd(_slope(problem, point))
+    left, _, rows = jnp.linalg.svd(problem.slope(point))
     basis = rows[-2:]
-    form = jax.vmap(lambda phi: basis @ (jax.jvp(lambda p: _slope(problem, p), (point,), (phi,))[1].T @ left[:, -1]))(basis)
+    form = jax.vmap(lambda phi: basis @ (jax.jvp(lambda p: problem.slope(p), (point,), (phi,))[1].T @ left[:, -1]))(basis)
     (low, high), axes = jnp.linalg.eigh((form + form.T) / 2)
     roots = jnp.stack([jnp.sqrt(high), jnp.sqrt(-low)])
     both = jnp.stack([axes @ roots, axes @ (roots * jnp.asarray([1.0, -1.0], roots.dtype))]) @ basis
@@ -131,7 +118,7 @@ def other_tangent(problem: Problem, point: Array, tangent: Array) -> Array:
 
 
 @eqx.filter_jit
-def follow(problem: Problem, start: Array, tangent: Array, ends: Array, steps: Array, capacity: int) -> Path:
+def follow(equations: AbstractProblem, start: Array, tangent: Array, ends: Array, steps: Array, capacity: int) -> Path:
     """The path from `start` until its parameter leaves `ends`, it closes, or its room is used up.
 
     `steps` are the first, the smallest and the largest step along the arclength, the largest relative to one plus the norm of
@@ -145,6 +132,7 @@ def follow(problem: Problem, start: Array, tangent: Array, ends: Array, steps: A
     def body(carry: tuple[Path, Array]) -> tuple[Path, Array]:
         path, length = carry
         here, ahead = path.points[path.filled - 1], path.tangents[path.filled - 1]
+        problem = equations.beside(here)
         found, converged, count = _corrected(problem, here + length * ahead, ahead)
         turned = _along(problem, found, ahead)
         good = converged & (turned @ ahead > _TURN) & jnp.all(jnp.isfinite(found)) & jnp.all(jnp.isfinite(turned))
@@ -176,49 +164,21 @@ def follow(problem: Problem, start: Array, tangent: Array, ends: Array, steps: A
     return jax.lax.while_loop(going, body, (path, first))[0]
 
 
-def _sign(factors: Array) -> Array:
-    """The product of factors, each scaled by its own size, in a form that does not underflow."""
-    size = jnp.abs(factors)
-    logarithm = jnp.sum(jnp.log(jnp.where(size > 0, size, 1.0)))
-    phase = jnp.prod(jnp.where(size > 0, factors / jnp.where(size > 0, size, 1.0), 0.0)).real
-    return phase * jnp.exp(logarithm / max(factors.size, 1))
-
-
-def tests(problem: Problem, point: Array, tangent: Array) -> Float[Array, " t"]:
-    r"""Functions that change sign at a fold, a branch point, a Hopf or Neimark–Sacker point, and a flip (of maps only).
-
-    In turn the parameter's part of the tangent, the determinant of the slope bordered by the tangent, the product of all
-    :math:`\lambda_i + \lambda_j` (of maps :math:`\mu_i\mu_j - 1`), i < j, and that of all :math:`\mu_i + 1`.
-    """
-    system, _ = at(problem, point)
-    slope = _slope(problem, point)
-    n, discrete = slope.shape[0], isinstance(system, AbstractMap)
-    matrix = without(slope[:, :n] + (jnp.eye(n, dtype=slope.dtype) if discrete else 0.0), problem.aside)
-    values = eigenvalues(matrix)
-    sign, logarithm = jnp.linalg.slogdet(jnp.concatenate([slope, tangent[None]]))
-    i, j = jnp.triu_indices(n, 1)
-    if discrete:
-        pairs, reverse = values[i] * values[j] - 1, [_sign(values + 1)]
-    else:
-        scale = jnp.max(jnp.abs(values)) + jnp.finfo(slope.dtype).tiny
-        pairs, reverse = (values[i] + values[j]) / scale, []
-    return jnp.stack([tangent[-1], sign * jnp.exp(logarithm / (n + 1)), _sign(pairs), *reverse])
-
-
 @eqx.filter_jit
-def all_tests(problem: Problem, points: Array, tangents: Array) -> Float[Array, "m t"]:
+def all_tests(problem: AbstractProblem, points: Array, tangents: Array) -> Float[Array, "m t"]:
     """`tests` at every point of a path."""
-    return jax.vmap(lambda point, tangent: tests(problem, point, tangent))(points, tangents)
+    return jax.vmap(lambda point, tangent: problem.tests(point, tangent))(points, tangents)
 
 
 @eqx.filter_jit
 def locate(
-    problem: Problem, ends: Float[Array, "s 2 k"], tangents: Float[Array, "s 2 k"], which: Int[Array, " s"]
+    equations: AbstractProblem, ends: Float[Array, "s 2 k"], tangents: Float[Array, "s 2 k"], which: Int[Array, " s"]
 ) -> Float[Array, "s k"]:
     """The points between neighbours at which a test function changes sign, by bisection to rounding."""
 
     def one(pair: Array, along: Array, index: Array) -> Array:
         (a, b), (before, after) = pair, along
+        problem = equations.beside(a)
         length = before @ (b - a)
 
         def point(s: Array) -> tuple[Array, Array]:
@@ -229,7 +189,7 @@ def locate(
             return found, _along(problem, found, before)
 
         def value(s: Array) -> Array:
-            return tests(problem, *point(s))[index]
+            return problem.tests(*point(s))[index]
 
         low = value(jnp.zeros_like(length))
 
