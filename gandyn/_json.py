@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from ._crossing import Crossings
 from ._evolve import Trajectory
-from ._results import RESULTS
+from ._results import OUTCOMES, RESULTS, codes
 from ._system import Players
 from .analysis._assumptions import Assumption, Assumptions
 from .analysis._attractor import Attractor
@@ -53,43 +53,6 @@ _ORBITS = (Attractor, Basins, Branch, Special, PeriodicOrbit, Cycle, Family, Cir
 _THEOREMS = (Assumption, Assumptions)
 _NOTIONS = (Notions, Notion, Condition, Blocks)
 TYPES = {c.__name__: c for c in (*_RESULTS, *_SPECTRA, *_MEASURED, *_ORBITS, *_THEOREMS, *_NOTIONS)}
-OUTCOMES = (
-    "successful",
-    "nonfinite",
-    "max_steps",
-    "not_converged",
-    "not_stationary",
-    "no_eigenvalue",
-    "few_eigenvalues",
-    "border_not_covered",
-    "not_tangent",
-    "switching",
-    "unsettled",
-    "no_step",
-    "singular_step",
-    "inner_diverged",
-    "not_concave",
-    "inner_unbounded",
-    "inner_saddle",
-    "inner_flat",
-    "singular_rule",
-    "not_stable",
-    "no_verdict",
-    "no_crossing",
-    "branch_lost",
-    "branch_long",
-    "no_circle",
-    "no_return",
-    "tangent",
-    "diverged",
-    "at_rest",
-    "sliding",
-    "no_cycle",
-    "no_period",
-    "infeasible",
-    "not_stackelberg",
-    "undecided",
-)
 _CLASSES = {**TYPES, "Players": Players}
 
 
@@ -212,21 +175,17 @@ def _decode_array(node: dict[str, Any]) -> Array:
     return jnp.asarray(flat.reshape(node["shape"]))
 
 
-def _codes() -> dict[str, int]:
-    return {name: int(jax.tree.leaves(getattr(RESULTS, name))[0]) for name in OUTCOMES}
-
-
 def _encode_outcome(value: Any) -> dict[str, Any]:
-    codes = np.asarray(jax.tree.leaves(value)[0])
-    names = {code: name for name, code in _codes().items()}
-    return {"kind": "outcome", "shape": list(codes.shape), "names": [names[code] for code in codes.reshape(-1).tolist()]}
+    found = np.asarray(jax.tree.leaves(value)[0])
+    names = {code: name for name, code in codes().items()}
+    return {"kind": "outcome", "shape": list(found.shape), "names": [names[code] for code in found.reshape(-1).tolist()]}
 
 
 def _decode_outcome(node: dict[str, Any]) -> Any:
-    codes, unknown = _codes(), sorted(set(node["names"]) - set(OUTCOMES))
+    known, unknown = codes(), sorted(set(node["names"]) - set(OUTCOMES))
     if unknown:
         raise ValueError(f"this gandyn knows no outcome {unknown}; it knows {list(OUTCOMES)}")
-    values = np.array([codes[name] for name in node["names"]], np.int32).reshape(node["shape"])
+    values = np.array([known[name] for name in node["names"]], np.int32).reshape(node["shape"])
     return jax.tree.unflatten(jax.tree.structure(RESULTS.successful), [jnp.asarray(values)])
 
 

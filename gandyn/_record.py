@@ -3,23 +3,20 @@
 import contextlib
 import json
 import os
-import platform
 import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
 
 from ._json import TYPES, build, encode_fields, plain
+from ._provenance import environment
 
 FORMAT = "gandyn result"
 SCHEMA = 1
-_PACKAGES = ("gandyn", "jax", "jaxlib", "numpy", "equinox")
 _SUMMARY = {
     "Stability": ("verdict", "growth", "error", "rate", "rotation"),
     "Threshold": ("value",),
@@ -47,17 +44,6 @@ def as_json(result: eqx.Module) -> dict[str, Any]:
     derived = {key: getattr(result, key) for key in _SUMMARY.get(name, ())}
     summary = {key: plain(value) for key, value in derived.items() if np.ndim(value) == 0}
     return {"format": FORMAT, "schema": SCHEMA, "type": name, "summary": summary, "fields": encode_fields(result, name)}
-
-
-def environment() -> dict[str, Any]:
-    """Where and when numbers are computed: versions, platform, precision and date."""
-    return {name: metadata.version(name) for name in _PACKAGES} | {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "backend": jax.default_backend(),
-        "x64": bool(jax.config.read("jax_enable_x64")),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def save(result: eqx.Module, path: str | os.PathLike[str], **provenance: Any) -> Path:

@@ -1,6 +1,7 @@
 """What can go wrong at run time, each with a message that says what to try."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool
@@ -136,6 +137,50 @@ class RESULTS(eqx.Enumeration):
         "The orbit is on no invariant circle: it came to rest, is still on its way, or is chaotic, so that the averages "
         "along it do not converge. Raise `transient` and `steps`, or ask `attractor` what the orbit ends on."
     )
+
+
+OUTCOMES = (
+    "successful",
+    "nonfinite",
+    "max_steps",
+    "not_converged",
+    "not_stationary",
+    "no_eigenvalue",
+    "few_eigenvalues",
+    "border_not_covered",
+    "not_tangent",
+    "switching",
+    "unsettled",
+    "no_step",
+    "singular_step",
+    "inner_diverged",
+    "not_concave",
+    "inner_unbounded",
+    "inner_saddle",
+    "inner_flat",
+    "singular_rule",
+    "not_stable",
+    "no_verdict",
+    "no_crossing",
+    "branch_lost",
+    "branch_long",
+    "no_circle",
+    "no_return",
+    "tangent",
+    "diverged",
+    "at_rest",
+    "sliding",
+    "no_cycle",
+    "no_period",
+    "infeasible",
+    "not_stackelberg",
+    "undecided",
+)
+
+
+def codes() -> dict[str, int]:
+    """The number by which each outcome is carried, by its name."""
+    return {name: int(jax.tree.leaves(getattr(RESULTS, name))[0]) for name in OUTCOMES}
 
 
 def worst(*pairs: tuple[Bool[Array, ""], RESULTS]) -> RESULTS:

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gandyn"
 ROOMS = (
     "_tree",
     "_results",
+    "_provenance",
     "objectives",
     "_constraint",
     "_system",

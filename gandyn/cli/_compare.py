@@ -4,8 +4,9 @@ from pathlib import Path
 
 from .. import _tree
 from .._json import plain
+from .._provenance import environment
 from .._record import as_json as result_as_json
-from .._record import environment, save
+from .._record import save
 from .._system import AbstractFlow, AbstractMap
 from ..analysis._compare import compare
 from ..analysis._equilibrium import equilibrium

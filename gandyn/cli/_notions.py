@@ -6,7 +6,8 @@ from typing import Any
 from .. import _tree
 from .._constraint import AbstractConstraint, Ball, Box, Constraints
 from .._json import plain
-from .._record import as_json, environment, save
+from .._provenance import environment
+from .._record import as_json, save
 from ..analysis._equilibrium import equilibrium
 from ..analysis._notions import notions
 from ._console import check_figure, check_folder, describe, double_precision, draw, show, show_json

@@ -8,8 +8,9 @@ import equinox as eqx
 import jax
 
 from .._json import plain
+from .._provenance import environment
 from .._record import as_json as result_as_json
-from .._record import environment, save
+from .._record import save
 from ..analysis._attractor import attractor
 from ..analysis._cycle import cycle
 from ._console import check_figure, check_folder, describe, double_precision, draw, show, show_json

@@ -78,7 +78,8 @@ def _transverse(system: AbstractSystem, state: PyTree, found: Stability) -> tupl
 
 def _document(found: Found, chosen: dict[str, Any]) -> dict[str, Any]:
     from .._json import plain
-    from .._record import as_json, environment
+    from .._provenance import environment
+    from .._record import as_json
 
     parts = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     return {

@@ -10,8 +10,9 @@ import numpy as np
 
 from .. import _tree
 from .._json import plain
+from .._provenance import environment
 from .._record import as_json as result_as_json
-from .._record import environment, save
+from .._record import save
 from .._results import first
 from ..analysis._equilibrium import equilibrium
 from ..analysis._stability import stability

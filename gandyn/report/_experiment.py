@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from .. import _tree, plot
-from .._record import environment
+from .._provenance import environment
 from .._results import RESULTS
 from ..analysis._eigenpairs import Eigenpairs
 from ..analysis._endpoint import EndPoint

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._record import environment
+from .._provenance import environment
 from ..claims import Check, Outcome
 from ._figure import svg
 from ._page import plain, short, strict, write_page

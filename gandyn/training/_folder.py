@@ -4,47 +4,21 @@ import hashlib
 import io
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import filelock
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
 from .._json import plain
-from .._record import environment, replacing
+from .._provenance import environment, is_key, raw
+from .._record import replacing
 
 FORMAT, SCHEMA = "gandyn training run", 1
 RUN, METRICS, CHECKPOINT = "run.json", "metrics.jsonl", "checkpoint"
-
-
-def digest(tree: PyTree) -> str:
-    """A fingerprint of a pytree: its structure, its types and every bit of its arrays."""
-    leaves, structure = jax.tree.flatten(_raw(tree))
-    # Functions without arrays are known by name; where they lie in memory changes from process to process.
-    found = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", str(structure)).encode())
-    for leaf in leaves:
-        array = np.asarray(leaf) if isinstance(leaf, jax.Array | np.ndarray) else None
-        text = re.sub(r" at 0x[0-9a-f]+", "", repr(leaf)) if array is None else f"{array.dtype}{array.shape}"
-        found.update(text.encode() + (b"" if array is None else np.ascontiguousarray(array).tobytes()))
-    return found.hexdigest()
-
-
-def _raw(tree: PyTree) -> PyTree:
-    """A pytree with the bits of random keys in their place."""
-
-    def bits(leaf: Any) -> Any:
-        return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-    return jax.tree.map(bits, tree)
-
-
-def _is_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _full(path: Path, error: OSError) -> OSError:
@@ -120,13 +94,13 @@ class Folder:
                 f"{file} is damaged: its checksum does not fit its content. Put a copy back, or delete the folder {self.path} "
                 "and start anew; what was measured so far is in its metrics.jsonl."
             )
-        raw = eqx.tree_deserialise_leaves(io.BytesIO(body), _raw(like))
+        bits = eqx.tree_deserialise_leaves(io.BytesIO(body), raw(like))
         self._cut(measured)
 
-        def key(bits: Any, leaf: Any) -> Any:
-            return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else bits
+        def key(data: Any, leaf: Any) -> Any:
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf)) if is_key(leaf) else data
 
-        return step, jax.tree.map(key, raw, like)
+        return step, jax.tree.map(key, bits, like)
 
     def _cut(self, size: int) -> None:
         with open(self.path / METRICS, "ab") as file:
@@ -146,7 +120,7 @@ class Folder:
     def keep(self, step: int, state: PyTree, size: int) -> None:
         """Replace the checkpoint, whole or not at all; `size` bytes of metrics belong to it."""
         body = io.BytesIO()
-        eqx.tree_serialise_leaves(body, _raw(state))
+        eqx.tree_serialise_leaves(body, raw(state))
         content = body.getvalue()
         header = {"step": step, "measured": size, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         try:

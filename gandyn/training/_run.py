@@ -13,9 +13,10 @@ from jaxtyping import Array, Int, Key, PyTree
 
 from .. import _tree
 from .._evolve import prepare
+from .._provenance import digest
 from .._results import RESULTS, check, first
 from .._system import AbstractMap
-from ._folder import Folder, digest, measured
+from ._folder import Folder, measured
 from ._progress import Progress
 
 # How long the compiled loop runs before it is looked at again, in seconds.
