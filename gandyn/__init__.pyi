@@ -38,7 +38,7 @@ from .analysis._rate import Rate, rate
 from .analysis._schur import Blocks
 from .analysis._second_order import Condition
 from .analysis._stability import stability
-from .analysis._sweep import Sweep, sweep
+from .analysis._sweep import StoredSweep, Sweep, open_sweep, sweep
 from .analysis._threshold import Threshold, critical_step, threshold
 from .analysis._transient import Transient, transient
 from .analysis._verdict import Stability
@@ -184,6 +184,7 @@ __all__ = [
     "SpectralBall",
     "Stability",
     "Stationary",
+    "StoredSweep",
     "Sweep",
     "SymplecticAdjustment",
     "Tableau",
@@ -239,6 +240,7 @@ __all__ = [
     "on_real",
     "on_segments",
     "one_sided",
+    "open_sweep",
     "periodic",
     "plot",
     "predict",

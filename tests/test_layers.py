@@ -46,7 +46,12 @@ GUESTS = ("claims", "experiments", "cli")
 # What only some rooms may import.
 ANALYSES = tuple(f"analysis/{name}" for name in ("_noise", "_lyapunov", "_cycle", "_family"))
 INTEGRATING = ("_integrate", "_march", "_crossing", "maps/_return", *ANALYSES)
-RESERVED = {"matplotlib": ("plot", "report"), "diffrax": INTEGRATING, "optax": ("maps", "experiments")}
+RESERVED = {
+    "matplotlib": ("plot", "report"),
+    "diffrax": INTEGRATING,
+    "optax": ("maps", "experiments"),
+    "zarr": ("analysis/_store",),
+}
 FORBIDDEN = ("jax._src", "equinox.internal")
 
 # Whose functions may import, and why.

@@ -1,31 +1,116 @@
-"""Sweeps: any function of a system over values of any of its leaves."""
+"""Sweeps: any function of a system over values of any of its leaves, in memory or in a folder."""
 
-import itertools
+import dataclasses
+import hashlib
+import json
+import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import lazy_loader
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 from rich.console import Console
 from rich.progress import Progress
 
 from .. import _tree
+from .._provenance import environment, placeless
 from .._system import AbstractSystem
+from ._dataset import dataset, variables
+from ._grid import Axes, Grid, lay, settings
+from ._store import DONE, Store, create
+
+if TYPE_CHECKING:
+    import xarray
+else:
+    xarray = lazy_loader.load("xarray")
 
 
 class Sweep(eqx.Module):
     """Values of a function over a grid: `axes` by name, in order, and `values` stacked along one axis for each.
 
-    `complete` is False after an interrupt; the first axis then ends where the work did.
+    `complete` is False after an interrupt; the first axis then ends where the work did. `settings` says what was swept, as
+    JSON.
     """
 
     axes: dict[str, Float[Array, " n"]]
     values: PyTree
     complete: bool = eqx.field(static=True, default=True)
+    settings: str = eqx.field(static=True, default="{}")
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The sweep as a data set: a coordinate for each axis and a variable for each array, by its path in the result.
+
+        Verdicts and outcomes are numbers with their meanings (`flag_values` and `flag_meanings`, as CF has it), and the numbers
+        of failed cells are NaN, of which the outcome is the reason. The attributes say what was swept, where and when.
+
+        Raises:
+            ValueError: Two arrays of one name, or one that has no form in a data set.
+        """
+        found = jax.device_get(variables(self.values, tuple(self.axes)))
+        axes = {name: np.asarray(values) for name, values in self.axes.items()}
+        return dataset(axes, found, json.loads(self.settings) | {"complete": self.complete})
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredSweep:
+    """A sweep in a folder, of which nothing is in memory but its `axes`.
+
+    `done` says which blocks are finished. After a call of `sweep`, `held` counts those left out because other processes were
+    computing them, and `interrupted` says whether it ended by an interrupt from the keyboard.
+    """
+
+    path: Path
+    axes: dict[str, Float[np.ndarray, " n"]]
+    done: Bool[np.ndarray, "..."]
+    held: int = 0
+    interrupted: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every block is finished."""
+        return bool(self.done.all())
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The sweep as a data set, like that of a `Sweep`, read from the folder as it is needed.
+
+        What is not finished is NaN, or the number that means `pending`.
+        """
+        found = xarray.open_zarr(self.path, chunks=None, consolidated=False, drop_variables=DONE)
+        return found.assign_attrs(complete=self.complete)
+
+    def __str__(self) -> str:
+        held = f", {self.held} held by other processes" if self.held else ""
+        return (
+            f"sweep        {self.path}\n"
+            f"axes         {', '.join(f'{name} ({values.size})' for name, values in self.axes.items())}\n"
+            f"blocks       {int(self.done.sum())} of {self.done.size} finished{held}"
+        )
+
+
+def open_sweep(path: str | os.PathLike[str]) -> StoredSweep:
+    """The sweep in a folder, complete or not.
+
+    Args:
+        path: The `store` that was given to `sweep`.
+
+    Returns:
+        A `StoredSweep`.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It holds no sweep, one of a newer schema, or one of which parts are missing.
+    """
+    return _as_stored(Store(Path(path).expanduser()))
+
+
+def _as_stored(store: Store, held: int = 0, interrupted: bool = False) -> StoredSweep:
+    return StoredSweep(store.path, store.axes, store.done(), held, interrupted)
 
 
 @eqx.filter_jit
@@ -42,53 +127,52 @@ def _cells(fn: Callable, system: AbstractSystem, chosen: tuple[tuple[int, ...], 
     return cell(*values)
 
 
-def _resolve(system: AbstractSystem, axes: dict[str, tuple[Callable, _tree.Numbers]]) -> tuple[tuple, dict[str, Array]]:
-    if not axes:
-        raise ValueError('sweep: give at least one axis, such as {"gamma": (lambda s: s.weight, values)}.')
-    chosen, values = [], {}
-    for name, (where, grid) in axes.items():
-        leaves = _tree.select(system, where)
-        if set(leaves) & {i for other in chosen for i in other}:
-            raise ValueError(f"sweep: the axis {name!r} moves a leaf that another axis moves already.")
-        chosen.append(leaves)
-        values[name] = _tree.real(grid)
-        if values[name].ndim != 1 or values[name].size == 0:
-            raise ValueError(f"sweep: the values of {name!r} must be one-dimensional; got shape {values[name].shape}.")
-    _tree.check_tied(system, tuple(i for leaves in chosen for i in leaves), AbstractSystem)
-    return tuple(chosen), values
+@overload
+def sweep(
+    fn: Callable[[Any], PyTree],
+    system: AbstractSystem,
+    axes: Axes,
+    *,
+    chunk: int = ...,
+    store: None = ...,
+    shard: None = ...,
+    progress: bool = ...,
+) -> Sweep: ...
 
 
-def _block(shape: tuple[int, ...], chunk: int) -> tuple[int, ...]:
-    """How much of each axis to compute at once: whole later axes first, because they share the most."""
-    sizes: list[int] = []
-    for n in reversed(shape):
-        sizes.insert(0, min(n, max(1, chunk)))
-        chunk //= sizes[0]
-    return tuple(sizes)
-
-
-def _put(stacked: PyTree, cells: PyTree, start: tuple[int, ...]) -> None:
-    """Write a block of cells into its place, without the repeated ends by which it reaches beyond the grid."""
-
-    def put(whole: np.ndarray, part: np.ndarray) -> None:
-        place = whole[tuple(slice(i, i + size) for i, size in zip(start, part.shape, strict=False))]
-        place[...] = part[tuple(slice(n) for n in place.shape[: len(start)])]
-
-    jax.tree.map(put, stacked, cells)
+@overload
+def sweep(
+    fn: Callable[[Any], PyTree],
+    system: AbstractSystem,
+    axes: Axes,
+    *,
+    chunk: int = ...,
+    store: str | os.PathLike[str],
+    shard: tuple[int, int] | None = ...,
+    progress: bool = ...,
+) -> StoredSweep: ...
 
 
 def sweep(
     fn: Callable[[Any], PyTree],
     system: AbstractSystem,
-    axes: dict[str, tuple[Callable, _tree.Numbers]],
+    axes: Axes,
     *,
     chunk: int = 65_536,
+    store: str | os.PathLike[str] | None = None,
+    shard: tuple[int, int] | None = None,
     progress: bool = True,
-) -> Sweep:
-    """Evaluate a function of a system on a grid of parameter values, compiled once and in chunks.
+) -> Sweep | StoredSweep:
+    """Evaluate a function of a system on a grid of parameter values, compiled once and in blocks.
 
     A failed cell raises nothing; it carries its reason in the `.result` of what `fn` returns. An interrupt from the
     keyboard ends the sweep and returns what was finished.
+
+    With a `store` each block goes into a folder when it is finished, so that a sweep may be larger than memory. The same
+    call again computes what is missing, after whatever ended the first one; several at the same time share the blocks, each
+    of which one process holds while it computes it. The store knows a sweep by its axes and their values, by the leaves of the
+    system, and by the program of `fn` with the constants in it; not by the versions of libraries and the device, which its
+    attributes name as they were at the start.
 
     Args:
         fn: A function of the system that returns arrays or a result, such as a growth. Define it once: a new function
@@ -96,41 +180,93 @@ def sweep(
         system: The system whose leaves move.
         axes: By name, a lens and the values of the leaf; the order of the axes is that of the result, and what is
             common to the cells of the later ones is computed once.
-        chunk: How many cells to compute at once, at most.
+        chunk: How many cells to compute at once, at most; a store keeps the blocks with which it was begun.
+        store: The folder, made if it is not there.
+        shard: (i, n), to compute only the i-th of n parts of the blocks of a store, counted from one.
         progress: Show a bar on stderr when it is a terminal.
 
     Returns:
-        A `Sweep`.
+        A `Sweep`, or with a store a `StoredSweep`.
 
     Raises:
-        ValueError: No axes, a lens that selects nothing or only one of two copies, or values that are not a vector.
+        ValueError: No axes, a lens that selects nothing or only one of two copies, values that are not a vector, a shard
+            without a store or out of range, or a folder that holds something else or another sweep.
+        OSError: The store cannot be written; what is finished stays.
     """
-    chosen, values = _resolve(system, axes)
+    if shard is not None and (store is None or not 1 <= shard[0] <= shard[1]):
+        raise ValueError(
+            f"sweep: shard=(i, n) is part i = 1, ..., n of the blocks of a store; got {shard} and store={store!r}."
+        )
+    grid = lay(system, axes, chunk)
     system = _tree.system_arrays(system)
-    grids = tuple(values.values())
-    shape = tuple(v.size for v in grids)
-    block = _block(shape, chunk)
-    starts = list(itertools.product(*(range(0, n, size) for n, size in zip(shape, block, strict=True))))
-    per_row = sum(start[0] == 0 for start in starts)
-    stacked: PyTree = None
-    finished = 0
+    about = settings(fn, system, grid) | environment()
     with Progress(console=Console(stderr=True), transient=True, disable=not (progress and sys.stderr.isatty())) as bar:
-        task = bar.add_task("sweep", total=len(starts))
-        try:
-            for start in starts:
-                parts = tuple(
-                    jnp.take(v, jnp.arange(i, i + size), mode="clip") for v, i, size in zip(grids, start, block, strict=True)
-                )
-                cells = jax.device_get(_cells(fn, system, chosen, parts))
-                if stacked is None:
-                    stacked = jax.tree.map(lambda leaf: np.empty(shape + leaf.shape[len(shape) :], leaf.dtype), cells)
-                _put(stacked, cells, start)
-                finished += 1
-                bar.advance(task)
-        except KeyboardInterrupt:
-            if finished < per_row:
-                raise
-    rows = min(shape[0], finished // per_row * block[0])
-    first = next(iter(values))
+        if store is None:
+            return _in_memory(fn, system, grid, about, bar)
+        return _in_folder(fn, system, grid, about, bar, Path(store).expanduser(), shard or (1, 1))
+
+
+def _in_memory(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str, Any], bar: Progress) -> Sweep:
+    task = bar.add_task("sweep", total=len(grid.indices()))
+    stacked: PyTree = None
+    finished, per_row = 0, len(grid.indices()) // grid.blocks[0]
+    try:
+        for index in grid.indices():
+            cells = jax.device_get(_cells(fn, system, tuple(grid.leaves.values()), grid.parts(index)))
+            if stacked is None:
+                stacked = jax.tree.map(lambda leaf: np.empty(grid.shape + leaf.shape[len(grid.shape) :], leaf.dtype), cells)
+            for whole, part in zip(jax.tree.leaves(stacked), jax.tree.leaves(cells), strict=True):
+                whole[grid.place(index)] = grid.inside(index, part)
+            finished += 1
+            bar.advance(task)
+    except KeyboardInterrupt:
+        if finished < per_row:
+            raise
+    rows = min(grid.shape[0], finished // per_row * grid.block[0])
+    first, values = next(iter(grid.values.items()))
     kept = jax.tree.map(lambda leaf: jnp.asarray(leaf[:rows]), stacked)
-    return Sweep({**values, first: grids[0][:rows]}, kept, rows == shape[0])
+    return Sweep({**grid.values, first: values[:rows]}, kept, rows == grid.shape[0], json.dumps(about))
+
+
+def _in_folder(
+    fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str, Any], bar: Progress, path: Path, shard: tuple[int, int]
+) -> StoredSweep:
+    store = _opened(fn, system, grid, about, path)
+    grid, names = grid._replace(block=store.block), tuple(grid.values)
+    mine = grid.indices()[shard[0] - 1 :: shard[1]]
+    left, before, interrupted = [index for index in mine if not store.finished(index)], None, False
+    task = bar.add_task("sweep", total=len(mine), completed=len(mine) - len(left))
+    try:
+        # Again as long as something changes: a block that another process held may be free by now.
+        while left and left != before:
+            before = left
+            for index in left:
+                with store.claim(index) as free:
+                    if free:
+                        cells = variables(_cells(fn, system, tuple(grid.leaves.values()), grid.parts(index)), names)
+                        store.write(index, {name: grid.inside(index, v.data) for name, v in jax.device_get(cells).items()})
+                        bar.advance(task)
+            left = [index for index in left if not store.finished(index)]
+            bar.update(task, completed=len(mine) - len(left))
+    except KeyboardInterrupt:
+        interrupted = True
+    store.tidy()
+    held = 0 if interrupted else sum(not store.finished(index) for index in mine)
+    return _as_stored(store, held, interrupted)
+
+
+def _opened(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str, Any], path: Path) -> Store:
+    """The store of a sweep, begun if there is none."""
+    program = eqx.filter_make_jaxpr(fn)(system)[0]
+    found = hashlib.sha256(placeless(str(program)).encode())
+    for constant in program.consts:
+        found.update(np.ascontiguousarray(constant).tobytes())
+    about = about | {"program": found.hexdigest()}
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; a sweep is stored in a folder.")
+    if not path.exists() or not any(path.iterdir()):
+        cells = eqx.filter_eval_shape(_cells, fn, system, tuple(grid.leaves.values()), grid.parts(grid.indices()[0]))
+        create(path, grid, eqx.filter_eval_shape(variables, cells, tuple(grid.values)), about)
+    store = Store(path, writable=True)
+    store.check(grid, about)
+    return store

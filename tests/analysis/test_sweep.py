@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gandyn as gd
-from gandyn.analysis import _sweep
+from gandyn.analysis import _grid, _sweep
 
 ORIGIN = gd.Players(0.0, 0.0)
 TRACES = []
@@ -59,7 +59,7 @@ def test_chunks_of_any_size_give_the_same(chunk):
 
 @pytest.mark.parametrize(("shape", "chunk", "block"), [((7, 4), 8, (2, 4)), ((7, 4), 3, (1, 3)), ((9, 5, 4), 10, (1, 2, 4))])
 def test_no_more_cells_are_computed_at_once_than_asked_for(shape, chunk, block):
-    assert _sweep._block(shape, chunk) == block
+    assert _grid._block(shape, chunk) == block
 
 
 def test_new_values_do_not_trace_again():
