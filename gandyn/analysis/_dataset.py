@@ -82,7 +82,8 @@ def variables(values: PyTree, axes: tuple[str, ...]) -> dict[str, Variable]:
 
 
 def _visit(node: PyTree, path: str, axes: tuple[str, ...], failed: Bool[Array, "*b"]) -> Iterator[tuple[str, Variable]]:
-    if node is None:
+    if node is None or isinstance(node, int | float | complex):
+        # A number that no cell has of its own, as in a result put together by hand.
         return
     prefix = f"{path}." if path else ""
     if isinstance(node, RESULTS):

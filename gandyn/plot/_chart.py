@@ -1,16 +1,24 @@
 """Stability maps over two parameters."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+import lazy_loader
 import numpy as np
 from jaxtyping import ArrayLike
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
-from ..analysis._sweep import Sweep
+from ..analysis._sweep import StoredSweep, Sweep
 from ..analysis._verdict import FAILED, MARGINAL, UNDECIDED
-from ._spectrum import is_map, stabilities
+from ._spectrum import is_map
 from ._style import BLACK, GREEN, ORANGE, PURPLE, SKY, axes, geometric, legend, style
+from ._swept import stabilities, thinned
+
+if TYPE_CHECKING:
+    import xarray
+else:
+    xarray = lazy_loader.load("xarray")
 
 _CURVES = ((ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"), (SKY, (0, (5, 1, 1, 1, 1, 1))))
 
@@ -45,16 +53,22 @@ def _limit(growth: np.ndarray) -> float:
 
 
 @style()
-def chart(sweep: Sweep, *, curves: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None, ax: Axes | None = None) -> Axes:
+def chart(
+    sweep: "Sweep | StoredSweep | xarray.Dataset",
+    *,
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """The stability map over two parameters.
 
     Colour is the growth, blue where perturbations decay and red where they grow, on a scale symmetric about zero and
     clipped at the size of the weaker of the two, so that both are seen. A line marks zero growth; undecided cells are
-    hatched, and those without a verdict grey. The first axis of the sweep lies horizontally; values spaced by a constant
-    factor make an axis logarithmic.
+    hatched, those without a verdict grey, and those of a store that are not computed yet blank. The first axis of the sweep
+    lies horizontally; values spaced by a constant factor make an axis logarithmic.
 
     Args:
-        sweep: From `gd.sweep` over two axes, its values a `Stability`.
+        sweep: From `gd.sweep` over two axes, its values a `Stability`, or its data set; of more than a thousand values along
+            an axis only some are drawn.
         curves: Boundaries to draw on top, such as closed forms: by label, their two coordinates.
         ax: Where to draw; a new figure if left out.
 
@@ -64,13 +78,14 @@ def chart(sweep: Sweep, *, curves: Mapping[str, tuple[ArrayLike, ArrayLike]] | N
     Raises:
         ValueError: Values that are no `Stability`, or a number of axes other than two.
     """
-    found, names = stabilities(sweep), list(sweep.axes)
+    found = stabilities(sweep)
+    names = [str(axis) for axis in found["verdict"].dims]
     if len(names) != 2:
         raise ValueError(f"chart draws a sweep over two axes; this one has {names}. For one axis there is gd.plot.paths.")
     ax = axes(ax, 2.9)
-    order = [np.argsort(np.asarray(values)) for values in sweep.axes.values()]
-    x, y = (np.asarray(values)[i] for values, i in zip(sweep.axes.values(), order, strict=True))
-    growth, code = (np.array(value)[np.ix_(*order)].T for value in (found.growth, found.code))
+    order = [np.argsort(np.asarray(found[name])) for name in names]
+    x, y = (np.asarray(found[name])[i] for name, i in zip(names, order, strict=True))
+    growth, code = (np.array(found[name])[np.ix_(*order)].T for name in ("growth", "verdict"))
     limit = _limit(growth)
     outer = edges(x), edges(y)
     shown = np.ma.masked_invalid(np.clip(growth, -limit, limit))
@@ -96,7 +111,7 @@ def chart(sweep: Sweep, *, curves: Mapping[str, tuple[ArrayLike, ArrayLike]] | N
     ax.set(xlim=outer[0][[0, -1]], ylim=outer[1][[0, -1]])
     beyond = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
     extend = beyond[bool((growth < -limit).any()), bool((growth > limit).any())]
-    unit = "application" if is_map(found) else "unit time"
+    unit = "application" if is_map(thinned(found, 32)) else "unit time"
     ax.figure.colorbar(cells, ax=ax, label=f"growth per {unit}", extend=extend, pad=0.02, aspect=30)
     legend(ax)
     return ax

@@ -1,5 +1,8 @@
 """Spectra in the complex plane, and their paths under a parameter."""
 
+from typing import TYPE_CHECKING
+
+import lazy_loader
 import numpy as np
 from jaxtyping import ScalarLike
 from matplotlib.axes import Axes
@@ -8,12 +11,18 @@ from matplotlib.patches import Circle
 from scipy.optimize import linear_sum_assignment
 
 from .._results import message
-from ..analysis._sweep import Sweep
+from ..analysis._sweep import StoredSweep, Sweep
 from ..analysis._verdict import Stability
 from ._style import BLACK, GREY, MARKERS, PALETTE, axes, end, legend, norm, style
+from ._swept import stabilities
+
+if TYPE_CHECKING:
+    import xarray
+else:
+    xarray = lazy_loader.load("xarray")
 
 
-def is_map(found: Stability) -> bool:
+def is_map(found: "Stability | xarray.Dataset") -> bool:
     """A flow's exponents are its eigenvalues; a map's are their logarithms."""
     return not np.array_equal(found.eigenvalues, found.exponents, equal_nan=True)
 
@@ -110,28 +119,15 @@ def arrows(ax: Axes, path: np.ndarray, size: float, colors: np.ndarray, head: fl
         ax.annotate("", tip, tail, arrowprops=arrow, zorder=4)
 
 
-def stabilities(sweep: Sweep) -> Stability:
-    """The stabilities of a sweep.
-
-    Raises:
-        ValueError: The sweep holds something else.
-    """
-    if not isinstance(sweep.values, Stability):
-        raise ValueError(
-            f"This picture draws a sweep whose values are a Stability; they are {type(sweep.values).__name__}. Let the "
-            "swept function return gd.stability(system, state, throw=False)."
-        )
-    return sweep.values
-
-
 @style()
-def paths(sweep: Sweep, name: str | None = None, *, ax: Axes | None = None) -> Axes:
+def paths(sweep: "Sweep | StoredSweep | xarray.Dataset", name: str | None = None, *, ax: Axes | None = None) -> Axes:
     """The paths of the eigenvalues in the complex plane as a parameter moves.
 
     Coloured by the parameter, from an open square at its first value to a filled one at its last.
 
     Args:
-        sweep: From `gd.sweep`, its values a `Stability`.
+        sweep: From `gd.sweep`, its values a `Stability`, or its data set; of more than a thousand values along an axis only
+            some are drawn.
         name: The axis of the sweep along which to draw; needed where there are several, and then there is a family of
             paths for each value of the others.
         ax: Where to draw; a new figure if left out.
@@ -143,12 +139,13 @@ def paths(sweep: Sweep, name: str | None = None, *, ax: Axes | None = None) -> A
         ValueError: Values that are no `Stability`, a name that the sweep does not have, fewer than two values, or no
             finite eigenvalues.
     """
-    found, names = stabilities(sweep), list(sweep.axes)
+    found = stabilities(sweep)
+    names = [str(axis) for axis in found["verdict"].dims]
     if (name is None and len(names) > 1) or (name is not None and name not in names):
         raise ValueError(f"paths follows one axis of the sweep; name one of {names}, got {name!r}.")
     name = names[0] if name is None else name
-    parameter = np.asarray(sweep.axes[name])
-    values = np.moveaxis(np.asarray(found.eigenvalues), names.index(name), 0)
+    parameter = np.asarray(found[name])
+    values = np.moveaxis(np.asarray(found["eigenvalues"]), names.index(name), 0)
     values = values.reshape(parameter.size, -1, values.shape[-1])
     if parameter.size < 2 or not np.isfinite(values).any():
         raise ValueError(f"paths needs eigenvalues at two values of {name!r} or more; {parameter.size} values are there.")

@@ -81,4 +81,4 @@ def test_geometric_axes_are_logarithmic_and_order_does_not_matter():
 
 def test_another_number_of_axes_is_refused():
     with pytest.raises(ValueError, match=r"two axes; this one has \['gamma'\].*gd\.plot\.paths"):
-        gd.plot.chart(gd.Sweep({"gamma": jnp.zeros(1)}, at_origin(gd.games.dirac())))
+        gd.plot.chart(gd.sweep(at_origin, gd.games.dirac(), {"gamma": (lambda s: s.real.atoms, [0.0])}))

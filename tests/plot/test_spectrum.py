@@ -112,5 +112,5 @@ def test_paths_cross_without_changing_partners_and_jump_over_failures():
 
 
 def test_paths_need_stabilities():
-    with pytest.raises(ValueError, match=r"whose values are a Stability; they are .*gd\.stability"):
+    with pytest.raises(ValueError, match=r"whose values hold one Stability; they are .*gd\.stability"):
         gd.plot.paths(gd.Sweep({"a": jnp.arange(3.0)}, jnp.arange(3.0)))
