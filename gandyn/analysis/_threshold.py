@@ -15,12 +15,17 @@ from .._results import RESULTS, check
 from .._system import AbstractMap, AbstractSystem
 from ..maps._gradient import SimGD
 from ._equilibrium import Manifold, _equilibrium, newton
+from ._moved import Moved, move, moved_by
+from ._sensitivity import carry, primal
 from ._stability import _stability, stability, tangent_of
 from ._verdict import MARGINAL, STABLE, UNSTABLE, VERDICTS
 
 
 class Threshold(eqx.Module):
-    """The parameter values at which the verdict changes, ascending, and the verdicts on either side of each."""
+    """The parameter values at which the verdict changes, ascending, and the verdicts on either side of each.
+
+    The values are differentiable functions of the system's other leaves, see `threshold`.
+    """
 
     values: Float[Array, " k"]
     verdicts: tuple[tuple[str, str], ...] = eqx.field(static=True)
@@ -35,25 +40,6 @@ class Threshold(eqx.Module):
         pairs = zip(np.asarray(self.values), self.verdicts, strict=True)
         lines = [f"{value:.12g}: {before} -> {after}" for value, (before, after) in pairs]
         return "\n".join(lines) or "the verdict does not change"
-
-
-Moved = tuple[tuple[int, Array], ...]
-"""The leaves that a parameter moves, each with the factor by which it is multiplied there."""
-
-
-def moved_by(system: Any, where: Callable[[Any], Any]) -> Moved:
-    """The leaves that a lens picks, to be moved by one factor, as multiples of the first."""
-    chosen = _tree.select(system, where)
-    _tree.check_tied(system, chosen, AbstractSystem)
-    leaves = [_tree.real(leaf) for leaf in jax.tree.leaves(where(system))]
-    return tuple((i, leaf / leaves[0]) for i, leaf in zip(chosen, leaves, strict=True))
-
-
-def move(system: Any, moved: Moved, value: Array) -> Any:
-    """The system at a value of the parameter."""
-    for i, factor in moved:
-        system = _tree.replace(system, (i,), factor * value)
-    return system
 
 
 @eqx.filter_jit
@@ -158,6 +144,12 @@ def threshold(
     between neighbouring samples may be missed. Between two verdicts there may be a band without one (undecided, or no
     equilibrium): both of its edges are reported unless it is as narrow as rounding makes it.
 
+    Every value is differentiable once in the system's other leaves, by the implicit function theorem on the growth at the
+    equilibrium, so that `jax.grad` and `jax.jvp` of a function that calls `threshold` are exact. The derivative is NaN where
+    there is none, or first derivatives do not tell it: where two modes cross together or a double eigenvalue is defective,
+    where the growth touches zero or is zero on one side, at the end of a band without a verdict, and where branches cross. On
+    a manifold of equilibria the state is taken to move across it, from a guess that is one of them.
+
     Args:
         system: A flow or a map.
         where: A lens to one array leaf, or to several that share one value.
@@ -172,11 +164,11 @@ def threshold(
         A `Threshold`: `.value` is the lowest crossing, `.values` are all.
 
     Raises:
-        ValueError: An empty bracket, or a lens that selects nothing or only one of two copies.
+        ValueError: An empty bracket, a lens that selects nothing or only one of two copies, or a call inside `jit` or `vmap`.
         RuntimeError: The verdict does not change (with `throw`).
     """
     chosen = _tree.select(system, where)
-    _tree.check_tied(system, chosen, AbstractSystem)
+    _tree.check_tied(primal(system), chosen, AbstractSystem)
     found = _threshold(system, tuple((i, jnp.ones(())) for i in chosen), guess, bracket, modulo, solver)
     check(found.result, throw, "threshold: ")
     return found
@@ -190,20 +182,21 @@ def _threshold(
     modulo: Manifold | None,
     solver: Any = None,
 ) -> Threshold:
-    system, guess = prepare(system, guess)
-    tangent = tangent_of(modulo, guess)
+    still, start = prepare(*primal((system, guess)))
+    moved, tangent = primal(chosen), tangent_of(modulo, start)
     low, high = map(float, bracket)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"The bracket must be two increasing finite numbers; got {bracket}.")
-    solver, eps = solver or newton(guess), _tree.eps(guess)
+    solver, eps = solver or newton(start), _tree.eps(start)
 
     def codes_at(values: np.ndarray) -> np.ndarray:
-        return np.array(_codes(system, chosen, guess, tangent, solver, _tree.real(values)))
+        return np.array(_codes(still, moved, start, tangent, solver, _tree.real(values)))
 
     crossings = find_crossings(codes_at, low, high, eps)
     values = _tree.real(np.array([value for value, _, _ in crossings], dtype=float))
     verdicts = tuple((VERDICTS[before], VERDICTS[after]) for _, before, after in crossings)
     if crossings:
+        values = carry(values, system, chosen, guess, tangent, _tree.real(high - low))
         return Threshold(values, verdicts, RESULTS.successful)
     decided = np.all(np.isin(codes_at(samples(low, high)), _DECIDED))
     return Threshold(values, verdicts, RESULTS.no_crossing if decided else RESULTS.no_verdict)
@@ -220,7 +213,8 @@ def critical_step(
     r"""The step size above which a training algorithm is no longer stable.
 
     For `SimGD` in closed form, :math:`h_c = \min_i 2|{\rm Re}\,\lambda_i|/|\lambda_i|^2`; for every other map by
-    `threshold` on its step size, which agrees. Several step sizes are moved by one factor, and the first is reported.
+    `threshold` on its step size, which agrees, and with the same derivative. Several step sizes are moved by one factor, and
+    the first is reported.
 
     Args:
         step: A map with a step size (see `AbstractMap.step_size`).
@@ -233,17 +227,19 @@ def critical_step(
         A `Threshold`.
 
     Raises:
-        ValueError: The map has no step size.
+        ValueError: The map has no step size, or a call inside `jit` or `vmap`.
         RuntimeError: The map is stable for no step size, or for all in the bracket (with `throw`).
     """
     if not (isinstance(step, SimGD) and step.spectrum_of()[0] is step.flow):
         found = _threshold(step, moved_by(step, lambda s: s.step_size()), x, bracket, modulo)
         check(found.result, throw, "critical_step: ")
         return found
-    flow = stability(step.flow, x, modulo=modulo, throw=throw)
+    flow = stability(*primal((step.flow, x)), modulo=modulo, throw=throw)
     found = Threshold(jnp.zeros((0,)), (), RESULTS.no_crossing)
     if flow.verdict == "stable":
         value = jnp.min(2 * jnp.abs(flow.eigenvalues.real) / jnp.abs(flow.eigenvalues) ** 2)
-        found = Threshold(value[None], (("stable", "unstable"),), RESULTS.successful)
+        tangent, moved = tangent_of(modulo, _tree.state_arrays(primal(x))), moved_by(step, lambda s: s.h)
+        value = carry(value[None], step, moved, x, tangent, value)
+        found = Threshold(value, (("stable", "unstable"),), RESULTS.successful)
     check(found.result, throw, "critical_step: ")
     return found

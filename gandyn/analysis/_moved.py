@@ -1,0 +1,28 @@
+"""Parameters that move: the leaves that a lens picks, and a system at another value of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jaxtyping import Array
+
+from .. import _tree
+from .._system import AbstractSystem
+
+Moved = tuple[tuple[int, Array], ...]
+"""The leaves that a parameter moves, each with the factor by which it is multiplied there."""
+
+
+def moved_by(system: Any, where: Callable[[Any], Any]) -> Moved:
+    """The leaves that a lens picks, to be moved by one factor, as multiples of the first."""
+    chosen = _tree.select(system, where)
+    _tree.check_tied(system, chosen, AbstractSystem)
+    leaves = [_tree.real(leaf) for leaf in jax.tree.leaves(where(system))]
+    return tuple((i, leaf / leaves[0]) for i, leaf in zip(chosen, leaves, strict=True))
+
+
+def move(system: Any, moved: Moved, value: Array) -> Any:
+    """The system at a value of the parameter."""
+    for i, factor in moved:
+        system = _tree.replace(system, (i,), factor * value)
+    return system
