@@ -252,6 +252,22 @@ def test_an_interrupted_sweep_keeps_what_was_finished(run, tmp_path, monkeypatch
     np.testing.assert_array_equal(kept.axes["h"], [0.5, 1.0])
 
 
+def test_a_stored_sweep_is_computed_in_parts(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(_sweep, "_CHUNK", 2)
+    words = ["sweep", "dirac", "--penalty", "r1=1", "--noise", "0.1", "--axis", "noise=0:0.2:5", "--store", str(tmp_path / "s")]
+    code, out, _ = run(*words, "--shard", "2/2")
+    assert code == 0
+    assert "1 of 3 blocks are finished\ncells        5: pending 3, stable 2" in out
+    assert "pending      noise from 0 to 0.05" in out
+    code, out, _ = run(*words, "--figure", str(tmp_path / "paths.svg"), "--json")
+    assert json.loads(out)["store"] == {"path": words[-1], "blocks": 3, "finished": 3, "complete": True}
+    stored = gd.open_sweep(words[-1]).to_xarray()
+    # The axis has the option's numbers, of which the leaf holds the square.
+    np.testing.assert_array_equal(stored["noise"], np.linspace(0, 0.2, 5))
+    code, out, _ = run(*words[:-2], "--out", str(tmp_path / "sweep.json"))
+    np.testing.assert_array_equal(stored["growth"], gd.load(tmp_path / "sweep.json").values.growth)
+
+
 # Claims
 
 
@@ -484,6 +500,10 @@ MISUSE = {
     "sweep dirac --axis .real.atoms=0:1:3 --axis .real.atoms=0:1:3": "one axis only",
     "sweep dirac --axis .real.atoms=0:1:3 --figure x.gif": "must end in .svg, .pdf or .png",
     "sweep dirac --axis .real.atoms=0:1:3 --out .": "choose a file in a folder",
+    "sweep dirac --axis .real.atoms=0:1:3 --shard 1/2": "give --store as well",
+    "sweep dirac --axis .real.atoms=0:1:3 --store x --shard 3/2": "give which part of how many, as in 3/16",
+    "sweep dirac --axis .real.atoms=0:1:3 --store x --out y": "give one of them",
+    "sweep dirac --axis .real.atoms=0:1:3 --store /proc/none": "choose a folder that exists and is writable",
     "compare dirac": "--map",
     "compare dirac --map simgd=0.1 --map simgd=0.1": "one of them is there twice",
     "compare dirac --map simgd=0.1 --figure x.gif": "must end in .svg, .pdf or .png",

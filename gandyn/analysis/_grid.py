@@ -1,7 +1,7 @@
 """Grids of parameter values: what moves along which axis, and the blocks in which the cells are computed."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ from .. import _tree
 from .._provenance import digest, is_key, placeless
 from .._system import AbstractSystem
 
-Axes = dict[str, tuple[Callable, _tree.Numbers]]
+Axes = Mapping[str, tuple[Callable, _tree.Numbers]]
 """By name, a lens and the values of the leaf."""
 
 # Up to this size a leaf is told by its numbers, beyond by its fingerprint.
@@ -75,10 +75,10 @@ def lay(system: AbstractSystem, axes: Axes, chunk: int) -> Grid:
         if values[name].ndim != 1 or values[name].size == 0:
             raise ValueError(f"sweep: the values of {name!r} must be one-dimensional; got shape {values[name].shape}.")
     _tree.check_tied(system, tuple(i for chosen in leaves.values() for i in chosen), AbstractSystem)
-    return Grid(leaves, values, _block(tuple(v.size for v in values.values()), chunk))
+    return Grid(leaves, values, block_of(tuple(v.size for v in values.values()), chunk))
 
 
-def _block(shape: tuple[int, ...], chunk: int) -> tuple[int, ...]:
+def block_of(shape: tuple[int, ...], chunk: int) -> tuple[int, ...]:
     """How much of each axis to compute at once: whole later axes first, because they share the most."""
     sizes: list[int] = []
     for n in reversed(shape):

@@ -22,6 +22,7 @@ from .. import _tree
 from .._provenance import environment, placeless
 from .._system import AbstractSystem
 from ._dataset import dataset, variables
+from ._devices import cells_of, evaluate
 from ._grid import Axes, Grid, lay, settings
 from ._store import DONE, Store, create
 
@@ -113,20 +114,6 @@ def _as_stored(store: Store, held: int = 0, interrupted: bool = False) -> Stored
     return StoredSweep(store.path, store.axes, store.done(), held, interrupted)
 
 
-@eqx.filter_jit
-def _cells(fn: Callable, system: AbstractSystem, chosen: tuple[tuple[int, ...], ...], values: tuple[Array, ...]) -> PyTree:
-    def cell(*point: Array) -> PyTree:
-        moved = system
-        for leaves, value in zip(chosen, point, strict=True):
-            moved = _tree.replace(moved, leaves, value)
-        return fn(moved)
-
-    # Nested rather than flat, so that what does not depend on an inner axis is computed once.
-    for axis in reversed(range(len(values))):
-        cell = jax.vmap(cell, tuple(0 if i == axis else None for i in range(len(values))))
-    return cell(*values)
-
-
 @overload
 def sweep(
     fn: Callable[[Any], PyTree],
@@ -212,7 +199,7 @@ def _in_memory(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str
     finished, per_row = 0, len(grid.indices()) // grid.blocks[0]
     try:
         for index in grid.indices():
-            cells = jax.device_get(_cells(fn, system, tuple(grid.leaves.values()), grid.parts(index)))
+            cells = jax.device_get(evaluate(fn, system, tuple(grid.leaves.values()), grid.parts(index)))
             if stacked is None:
                 stacked = jax.tree.map(lambda leaf: np.empty(grid.shape + leaf.shape[len(grid.shape) :], leaf.dtype), cells)
             for whole, part in zip(jax.tree.leaves(stacked), jax.tree.leaves(cells), strict=True):
@@ -243,7 +230,7 @@ def _in_folder(
             for index in left:
                 with store.claim(index) as free:
                     if free:
-                        cells = variables(_cells(fn, system, tuple(grid.leaves.values()), grid.parts(index)), names)
+                        cells = variables(evaluate(fn, system, tuple(grid.leaves.values()), grid.parts(index)), names)
                         store.write(index, {name: grid.inside(index, v.data) for name, v in jax.device_get(cells).items()})
                         bar.advance(task)
             left = [index for index in left if not store.finished(index)]
@@ -265,7 +252,7 @@ def _opened(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str, A
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file; a sweep is stored in a folder.")
     if not path.exists() or not any(path.iterdir()):
-        cells = eqx.filter_eval_shape(_cells, fn, system, tuple(grid.leaves.values()), grid.parts(grid.indices()[0]))
+        cells = eqx.filter_eval_shape(cells_of, fn, system, tuple(grid.leaves.values()), grid.parts(grid.indices()[0]))
         create(path, grid, eqx.filter_eval_shape(variables, cells, tuple(grid.values)), about)
     store = Store(path, writable=True)
     store.check(grid, about)

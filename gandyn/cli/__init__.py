@@ -129,11 +129,23 @@ def sweep(
             help="Draw one axis (paths of the eigenvalues) or two (a stability map) as svg, pdf or png.",
         ),
     ] = None,
+    store: Annotated[
+        Path | None,
+        Parameter(
+            metavar="FOLDER",
+            help="Keep the sweep in this folder, block by block: it may be larger than memory, the same command goes on after "
+            "whatever ended it, and several at once share the work. For `gd.open_sweep`.",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        Parameter(metavar="I/N", help="Compute only the I-th of N parts of the blocks of --store, for an array of jobs."),
+    ] = None,
 ) -> int:
     """Stability over values of one or more numbers of the system."""
     from ._sweep import run
 
-    return run(game, system or System(), axis, as_json, out, figure)
+    return run(game, system or System(), axis, as_json, out, figure, store, shard)
 
 
 @app.command

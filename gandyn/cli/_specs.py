@@ -83,7 +83,7 @@ def assemble(text: str, options: Flow) -> Setup:
     raw = {path: Number((leaf_at(path),)) for path in _tree.leaf_names(game)}
     if options.noise is not None:
         variance = [path for path in raw if path not in quiet and path.endswith((".noise.covariance", ".second.covariance"))]
-        raw["noise"] = Number(tuple(map(leaf_at, variance)), np.square)
+        raw["noise"] = Number(tuple(map(leaf_at, variance)), lambda deviation: deviation**2)
     flow, numbers = game, dict(raw)
     for spec in options.penalty:
         flow, numbers = _penalised(flow, numbers, spec)
