@@ -59,7 +59,7 @@ def test_chunks_of_any_size_give_the_same(chunk):
 
 @pytest.mark.parametrize(("shape", "chunk", "block"), [((7, 4), 8, (2, 4)), ((7, 4), 3, (1, 3)), ((9, 5, 4), 10, (1, 2, 4))])
 def test_no_more_cells_are_computed_at_once_than_asked_for(shape, chunk, block):
-    assert _grid._block(shape, chunk) == block
+    assert _grid.block_of(shape, chunk) == block
 
 
 def test_new_values_do_not_trace_again():
@@ -131,7 +131,7 @@ def test_axes_that_are_none_are_refused(axes, message):
 
 
 def test_an_interrupt_returns_what_was_finished(monkeypatch):
-    real, calls = _sweep._cells, []
+    real, calls = _sweep.evaluate, []
 
     def interrupted(*args):
         calls.append(args)
@@ -139,7 +139,7 @@ def test_an_interrupt_returns_what_was_finished(monkeypatch):
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(_sweep, "_cells", interrupted)
+    monkeypatch.setattr(_sweep, "evaluate", interrupted)
     found = gd.sweep(growth, r1_step(), BOTH, chunk=8)
     assert not found.complete
     assert found.values.shape == (4, 4)
@@ -151,7 +151,7 @@ def test_an_interrupt_before_anything_is_finished_is_passed_on(monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_sweep, "_cells", interrupted)
+    monkeypatch.setattr(_sweep, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         gd.sweep(growth, r1_step(), BOTH)
 
