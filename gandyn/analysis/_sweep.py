@@ -161,6 +161,12 @@ def sweep(
     system, and by the program of `fn` with the constants in it; not by the versions of libraries and the device, which its
     attributes name as they were at the start.
 
+    The cells of a block are spread over the local devices, or computed on the one chosen by `jax.default_device`. Of the
+    processes of JAX's distributed runtime (`jax.distributed.initialize`) each takes its own part of a store's blocks, and then
+    what the others have left; without a store each computes the whole. Nothing is sent between devices or processes. On
+    several devices numbers may differ in their last digits from those on one, because another shape is compiled to another
+    order of the arithmetic.
+
     Args:
         fn: A function of the system that returns arrays or a result, such as a growth. Define it once: a new function
             compiles anew.
@@ -190,7 +196,7 @@ def sweep(
     with Progress(console=Console(stderr=True), transient=True, disable=not (progress and sys.stderr.isatty())) as bar:
         if store is None:
             return _in_memory(fn, system, grid, about, bar)
-        return _in_folder(fn, system, grid, about, bar, Path(store).expanduser(), shard or (1, 1))
+        return _in_folder(fn, system, grid, about, bar, Path(store).expanduser(), shard)
 
 
 def _in_memory(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str, Any], bar: Progress) -> Sweep:
@@ -216,11 +222,17 @@ def _in_memory(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str
 
 
 def _in_folder(
-    fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str, Any], bar: Progress, path: Path, shard: tuple[int, int]
+    fn: Callable,
+    system: AbstractSystem,
+    grid: Grid,
+    about: dict[str, Any],
+    bar: Progress,
+    path: Path,
+    shard: tuple[int, int] | None,
 ) -> StoredSweep:
     store = _opened(fn, system, grid, about, path)
     grid, names = grid._replace(block=store.block), tuple(grid.values)
-    mine = grid.indices()[shard[0] - 1 :: shard[1]]
+    mine = _in_order(grid.indices(), shard)
     left, before, interrupted = [index for index in mine if not store.finished(index)], None, False
     task = bar.add_task("sweep", total=len(mine), completed=len(mine) - len(left))
     try:
@@ -240,6 +252,14 @@ def _in_folder(
     store.tidy()
     held = 0 if interrupted else sum(not store.finished(index) for index in mine)
     return _as_stored(store, held, interrupted)
+
+
+def _in_order(blocks: list[tuple[int, ...]], shard: tuple[int, int] | None) -> list[tuple[int, ...]]:
+    """The blocks to compute: those of a shard, or of a process of several its own part and then what the others left."""
+    if shard is not None:
+        return blocks[shard[0] - 1 :: shard[1]]
+    first, count = jax.process_index(), jax.process_count()
+    return [block for i in range(count) for block in blocks[(first + i) % count :: count]]
 
 
 def _opened(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str, Any], path: Path) -> Store:

@@ -237,7 +237,7 @@ def critical_step(
     flow = stability(*primal((step.flow, x)), modulo=modulo, throw=throw)
     found = Threshold(jnp.zeros((0,)), (), RESULTS.no_crossing)
     if flow.verdict == "stable":
-        value = jnp.min(2 * jnp.abs(flow.eigenvalues.real) / jnp.abs(flow.eigenvalues) ** 2)
+        value = flow.critical_step
         tangent, moved = tangent_of(modulo, _tree.state_arrays(primal(x))), moved_by(step, lambda s: s.h)
         value = carry(value[None], step, moved, x, tangent, value)
         found = Threshold(value, (("stable", "unstable"),), RESULTS.successful)

@@ -98,6 +98,17 @@ class Stability(eqx.Module):
         return jnp.max(modulus, axis=-1) / jnp.min(modulus, axis=-1)
 
     @property
+    @eqx.filter_jit
+    def critical_step(self) -> Float[Array, "*b"]:
+        r"""Of a flow, the step size above which `SimGD` is unstable, :math:`\min_i 2|{\rm Re}\,\lambda_i|/|\lambda_i|^2`.
+
+        Zero where a mode does not decay: no step size is stable.
+        """
+        squared = jnp.abs(self.eigenvalues) ** 2
+        steps = 2 * jnp.maximum(-self.eigenvalues.real, 0.0) / jnp.where(squared == 0, 1.0, squared)
+        return jnp.min(steps, axis=-1)
+
+    @property
     def kind(self) -> str:
         """The type of equilibrium, a node, focus, saddle, centre or degenerate one, with its stability."""
         if self.verdict in ("undecided", "failed"):
