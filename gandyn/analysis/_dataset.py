@@ -72,7 +72,7 @@ def variables(values: PyTree, axes: tuple[str, ...]) -> dict[str, Variable]:
     for name, variable in _visit(values, "", axes, jnp.asarray(False)):
         if name in (*found, *axes):
             raise ValueError(f"A data set holds one thing called {name!r}: choose another name for the axis or for the value.")
-        if np.dtype(variable.data.dtype).kind not in "biufc":
+        if getattr(variable.data.dtype, "kind", "") not in tuple("biufc"):
             raise ValueError(f"The value {name} is of type {variable.data.dtype}, which has no form in a data set.")
         if variable.data.size:
             found[name] = variable

@@ -44,7 +44,9 @@ class Grid(NamedTuple):
     def parts(self, index: tuple[int, ...]) -> tuple[Array, ...]:
         """The values of a block, which repeat the last one where the block reaches beyond the grid."""
         spans = zip(self.values.values(), index, self.block, strict=True)
-        return tuple(jnp.take(v, jnp.arange(i * size, (i + 1) * size), mode="clip") for v, i, size in spans)
+        return tuple(
+            jnp.asarray(np.take(np.asarray(v), np.arange(i * size, (i + 1) * size), mode="clip")) for v, i, size in spans
+        )
 
     def place(self, index: tuple[int, ...]) -> tuple[slice, ...]:
         """Where a block lies in the grid."""

@@ -15,7 +15,7 @@ else:
 _SHOWN = 1024
 
 
-def thinned(found: "xarray.Dataset", most: int = _SHOWN) -> "xarray.Dataset":
+def thinned(found: "xarray.Dataset", most: int) -> "xarray.Dataset":
     """Every so many-th value of each axis, so that there are at most `most`."""
     return found.isel({name: slice(None, None, -(-found.sizes[name] // most)) for name in found.dims if name in found.coords})
 
@@ -34,4 +34,4 @@ def stabilities(sweep: "Sweep | StoredSweep | xarray.Dataset") -> "xarray.Datase
             "function return gd.stability(system, state, throw=False)."
         )
     names = {f"{stems[0]}{name}": name for name in ("verdict", "growth", "eigenvalues", "exponents")}
-    return thinned(found[list(names)]).rename(names)
+    return thinned(found[list(names)], _SHOWN).rename(names)
