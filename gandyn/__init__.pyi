@@ -11,10 +11,11 @@ from .analysis._assumptions import Assumption, Assumptions, assumptions
 from .analysis._attractor import Attractor, attractor
 from .analysis._basins import Basins, basins
 from .analysis._batches import BatchSpectra, Extremes, batch_spectra, block_extremes
+from .analysis._branch import Branch, Special
 from .analysis._circle import Circle, invariant_circle
 from .analysis._compare import Comparison, compare
 from .analysis._conserved import Conserved, conserved
-from .analysis._continuation import Branch, Special, continuation
+from .analysis._continuation import continuation
 from .analysis._cycle import Cycle, cycle
 from .analysis._deviation import Deviation, best_response
 from .analysis._eigenpairs import Eigenpairs, eigenpairs

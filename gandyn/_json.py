@@ -21,10 +21,10 @@ from .analysis._assumptions import Assumption, Assumptions
 from .analysis._attractor import Attractor
 from .analysis._basins import Basins
 from .analysis._batches import BatchSpectra, Extremes
+from .analysis._branch import Branch, Special
 from .analysis._circle import Circle
 from .analysis._compare import Comparison
 from .analysis._conserved import Conserved
-from .analysis._continuation import Branch, Special
 from .analysis._cycle import Cycle
 from .analysis._deviation import Deviation
 from .analysis._eigenpairs import Eigenpairs

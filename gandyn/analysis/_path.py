@@ -11,13 +11,15 @@ import lineax as lx
 import optimistix as optx
 from jaxtyping import Array, Float, Int
 
-RUNNING, LEFT, STUCK, CLOSED, FAR = 0, 1, 2, 3, 4
+RUNNING, LEFT, STUCK, CLOSED, FAR, SHRUNK, ENDLESS = range(7)
 
 _NEWTON = 8
 # A tangent that turns further in a step may have jumped to another branch.
 _TURN = 0.9
 # A state this many times as far away as at the start is on its way to infinity.
 _FAR = 1e4
+# The secant method within brackets takes some ten steps.
+_SECANT = 60
 
 
 class AbstractProblem(eqx.Module):
@@ -28,8 +30,8 @@ class AbstractProblem(eqx.Module):
         """What vanishes on the path."""
 
     @abstractmethod
-    def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"]) -> Float[Array, " t"]:
-        """Functions that change sign where something happens."""
+    def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"], slope: Array, extra: Any) -> Float[Array, " t"]:
+        """Functions that change sign where something happens, of what `measure` finds there and the tangent."""
 
     def slope(self, point: Float[Array, " k"]) -> Float[Array, "n k"]:
         """The derivative of the residual."""
@@ -39,12 +41,36 @@ class AbstractProblem(eqx.Module):
         """The equations for the next points beyond one of the path, where a condition refers to it."""
         return self
 
+    def rounding(self, point: Float[Array, " k"]) -> float:
+        """To what part of a step a zero of a test function can be told."""
+        return float(jnp.finfo(point.dtype).eps)
+
+    def measure(self, point: Float[Array, " k"]) -> tuple[Float[Array, " n"], Float[Array, "n k"], Any]:
+        """The residual, its derivative, and what comes with them at no cost and is to be kept: `extra`."""
+        return self.residual(point), self.slope(point), None
+
+    def halt(self, before: Float[Array, " k"], point: Float[Array, " k"], tangent: Array, extra: Any) -> Int[Array, ""]:
+        """The code with which the path ends before a point that follows another, `RUNNING` if it goes on."""
+        return jnp.asarray(RUNNING)
+
+
+class Found(NamedTuple):
+    """A point of a path, what is measured there, whether Newton's method came to rest at it, and in how many steps."""
+
+    point: Float[Array, " k"]
+    slope: Float[Array, "n k"]
+    extra: Any
+    converged: Array
+    steps: Array
+
 
 class Path(NamedTuple):
-    """Points (coordinates of the state, then the parameter in its unit) and unit tangents; of which `filled` count."""
+    """Points (coordinates of the state, then the parameter in its unit), unit tangents, `tests`, extras; `filled` of them."""
 
     points: Float[Array, "m k"]
     tangents: Float[Array, "m k"]
+    tests: Float[Array, "m t"]
+    extras: Any
     filled: Int[Array, ""]
     code: Int[Array, ""]
 
@@ -56,20 +82,40 @@ def _newton(equations: Callable[[Array, Any], Array], guess: Array, steps: int) 
     return optx.root_find(equations, solver, guess, max_steps=steps, throw=False)
 
 
-def _corrected(problem: AbstractProblem, guess: Array, normal: Array) -> tuple[Array, Array, Array]:
-    """The point of the branch on the plane through `guess`, whether Newton's method found it, and in how many steps."""
-
-    def equations(point: Array, _: Any) -> Array:
-        return jnp.append(problem.residual(point), normal @ (point - guess))
-
-    found = _newton(equations, guess, _NEWTON)
-    return found.value, found.result == optx.RESULTS.successful, found.stats["num_steps"]
+def _nothing(fn: Callable, *args: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), eqx.filter_eval_shape(fn, *args))
 
 
-def _along(problem: AbstractProblem, point: Array, before: Array) -> Array:
+def corrected(problem: AbstractProblem, guess: Array, normal: Array) -> Found:
+    """The point of the path on the plane through `guess`, by Newton's method to rounding; regular at branch points too.
+
+    It has converged on a step shorter than the root of rounding; a last turn of its loop measures the point itself, so that
+    equations which are solved together with their derivative are written into the program once.
+    """
+    tolerance = float(jnp.finfo(guess.dtype).eps) ** 0.65
+
+    def turn(carry: tuple[Found, Array]) -> tuple[Found, Array]:
+        found, _ = carry
+        residual, slope, extra = problem.measure(found.point)
+        value = jnp.append(residual, normal @ (found.point - guess))
+        matrix = lx.MatrixLinearOperator(jnp.concatenate([slope, normal[None]]))
+        step = lx.linear_solve(matrix, value, lx.SVD(), throw=False).value
+        small = jnp.all(jnp.abs(value) <= tolerance) & jnp.all(jnp.abs(step) <= tolerance * (1 + jnp.abs(found.point)))
+        point = jnp.where(found.converged, found.point, found.point - step)
+        return Found(point, slope, extra, found.converged | small, found.steps + ~found.converged), found.converged
+
+    def going(carry: tuple[Found, Array]) -> Array:
+        return ~carry[1] & (carry[0].steps < _NEWTON)
+
+    _, slope, extra = _nothing(problem.measure, guess)
+    no = jnp.zeros((), bool)
+    return jax.lax.while_loop(going, turn, (Found(guess, slope, extra, no, jnp.zeros((), int)), no))[0]
+
+
+def _along(slope: Array, before: Array) -> Array:
     """The unit tangent of the branch that goes on as `before` does."""
-    matrix = jnp.concatenate([problem.slope(point), before[None]])
-    tangent = jnp.linalg.solve(matrix, jnp.zeros_like(point).at[-1].set(1.0))
+    matrix = jnp.concatenate([slope, before[None]])
+    tangent = jnp.linalg.solve(matrix, jnp.zeros_like(before).at[-1].set(1.0))
     tangent = tangent / jnp.linalg.norm(tangent)
     return jnp.where(jnp.all(jnp.isfinite(tangent)), tangent, before)
 
@@ -117,89 +163,113 @@ def other_tangent(problem: AbstractProblem, point: Array, tangent: Array) -> Arr
     return both[jnp.argmin(jnp.abs(both @ tangent))]
 
 
+class _Aim(NamedTuple):
+    """Where the next point is looked for: on a plane through a guess, beyond a point and its tangent, so far along it."""
+
+    here: Float[Array, " k"]
+    ahead: Float[Array, " k"]
+    guess: Float[Array, " k"]
+    normal: Float[Array, " k"]
+    length: Array
+    landing: Array
+
+
+def _longer(length: Array, found: Found, good: Array, largest: Array) -> Array:
+    """The next step, by how easily the last one was corrected."""
+    factor = jnp.where(good, jnp.where(found.steps <= 3, 1.5, jnp.where(found.steps > 5, 0.6, 1.0)), 0.5)
+    return jnp.minimum(length * factor, largest * (1 + jnp.linalg.norm(found.point[:-1])))
+
+
+def _edge(here: Array, beyond: Array, ends: Array) -> Array:
+    """Where the way to a point beyond the ends of the parameter leaves them."""
+    bound = jnp.clip(beyond[-1], ends[0], ends[1])
+    share = (bound - here[-1]) / jnp.where(beyond[-1] == here[-1], 1.0, beyond[-1] - here[-1])
+    return (here + share * (beyond - here)).at[-1].set(bound)
+
+
 @eqx.filter_jit
 def follow(equations: AbstractProblem, start: Array, tangent: Array, ends: Array, steps: Array, capacity: int) -> Path:
-    """The path from `start` until its parameter leaves `ends`, it closes, or its room is used up.
+    """The path from `start` until its parameter leaves `ends`, it closes or ends by itself, or its room is used up.
 
     `steps` are the first, the smallest and the largest step along the arclength, the largest relative to one plus the norm of
-    the state.
+    the state; all negative to go against the tangent, against which the tangents that are kept do not turn. The first point is
+    the one of the path on the plane across `tangent`, which it keeps, since another path may cross there.
     """
     first, smallest, largest = steps
-    points = jnp.zeros((capacity, start.size), start.dtype).at[0].set(start)
-    tangents = jnp.zeros_like(points).at[0].set(tangent)
-    parameter = jnp.zeros_like(start).at[-1].set(1.0)
+    sense, outwards = jnp.sign(first), jnp.zeros_like(start).at[-1].set(1.0)
 
-    def body(carry: tuple[Path, Array]) -> tuple[Path, Array]:
-        path, length = carry
-        here, ahead = path.points[path.filled - 1], path.tangents[path.filled - 1]
-        problem = equations.beside(here)
-        found, converged, count = _corrected(problem, here + length * ahead, ahead)
-        turned = _along(problem, found, ahead)
-        good = converged & (turned @ ahead > _TURN) & jnp.all(jnp.isfinite(found)) & jnp.all(jnp.isfinite(turned))
-        outside = good & ((found[-1] < ends[0]) | (found[-1] > ends[1]))
-        bound = jnp.clip(found[-1], ends[0], ends[1])
-        share = (bound - here[-1]) / jnp.where(found[-1] == here[-1], 1.0, found[-1] - here[-1])
-        last, reached, _ = _corrected(problem, (here + share * (found - here)).at[-1].set(bound), parameter)
-        found = jnp.where(outside, last, found)
-        turned = jnp.where(outside, _along(problem, last, turned), turned)
-        kept = jnp.where(outside, reached & jnp.all(jnp.isfinite(last)), good)
-        closed = good & (path.filled > 5) & (jnp.linalg.norm(found - start) < length) & (turned @ tangent > _TURN)
-        stuck = ~good & (length / 2 < smallest)
-        far = good & (jnp.linalg.norm(found[:-1]) > _FAR * (1 + jnp.linalg.norm(start[:-1])))
-        code = jnp.select([closed, outside, stuck, far], [jnp.asarray(c) for c in (CLOSED, LEFT, STUCK, FAR)], RUNNING)
-        place = jnp.where(kept, path.filled, capacity)
-        grown = Path(
-            path.points.at[place].set(found, mode="drop"),
-            path.tangents.at[place].set(turned, mode="drop"),
-            path.filled + kept,
-            code,
-        )
-        factor = jnp.where(good, jnp.where(count <= 3, 1.5, jnp.where(count > 5, 0.6, 1.0)), 0.5)
-        return grown, jnp.minimum(length * factor, largest * (1 + jnp.linalg.norm(found[:-1])))
+    def tested(found: Found, turned: Array) -> Array:
+        return equations.beside(found.point).tests(found.point, sense * turned, found.slope, found.extra)
 
-    def going(carry: tuple[Path, Array]) -> Array:
+    def body(carry: tuple[Path, _Aim]) -> tuple[Path, _Aim]:
+        path, aim = carry
+        found = corrected(equations.beside(aim.here), aim.guess, aim.normal)
+        point, later = found.point, path.filled > 0
+        turned = jnp.where(later, _along(found.slope, aim.ahead), sense * tangent)
+        good = found.converged & (turned @ aim.ahead > _TURN) & jnp.all(jnp.isfinite(point)) & jnp.all(jnp.isfinite(turned))
+        outside = good & later & ~aim.landing & ((point[-1] < ends[0]) | (point[-1] > ends[1]))
+        going = good & ~outside
+        halt = jnp.where(going & later, equations.halt(aim.here, point, turned, found.extra), RUNNING)
+        back = (path.filled > 5) & (jnp.linalg.norm(point - start) < aim.length) & (turned @ tangent * sense > _TURN)
+        far = jnp.linalg.norm(point[:-1]) > _FAR * (1 + jnp.linalg.norm(start[:-1]))
+        stuck = ~good & ((aim.length / 2 < jnp.abs(smallest)) | ~later)
+        conditions = (halt != RUNNING, going & back, aim.landing, stuck, going & far)
+        code = jnp.select(conditions, [halt, *(jnp.asarray(c) for c in (CLOSED, LEFT, STUCK, FAR))], RUNNING)
+        kept = going & (halt == RUNNING)
+        place, rows = jnp.where(kept, path.filled, capacity), (point, sense * turned, tested(found, turned), found.extra)
+        filled = jax.tree.map(lambda old, row: old.at[place].set(row, mode="drop"), path[:4], rows)
+        length = jnp.where(later & ~outside, _longer(aim.length, found, good, jnp.abs(largest)), aim.length)
+        here, ahead = jnp.where(kept, point, aim.here), jnp.where(kept, turned, aim.ahead)
+        guess, normal = jnp.where(outside, _edge(here, point, ends), here + length * ahead), jnp.where(outside, outwards, ahead)
+        following = _Aim(here, ahead, guess, normal, length, outside)
+        return path._make((*filled, path.filled + kept, code)), following
+
+    def going(carry: tuple[Path, _Aim]) -> Array:
         return (carry[0].code == RUNNING) & (carry[0].filled < capacity)
 
-    path = Path(points, tangents, jnp.asarray(1), jnp.asarray(RUNNING))
-    return jax.lax.while_loop(going, body, (path, first))[0]
-
-
-@eqx.filter_jit
-def all_tests(problem: AbstractProblem, points: Array, tangents: Array) -> Float[Array, "m t"]:
-    """`tests` at every point of a path."""
-    return jax.vmap(lambda point, tangent: problem.tests(point, tangent))(points, tangents)
+    found = _nothing(lambda: corrected(equations, start, tangent))
+    rows = (start, tangent, _nothing(lambda: tested(found, tangent)), found.extra)
+    room = jax.tree.map(lambda row: jnp.zeros((capacity, *row.shape), row.dtype), rows)
+    aim = _Aim(start, sense * tangent, start, tangent, jnp.abs(first), jnp.zeros((), bool))
+    return jax.lax.while_loop(going, body, (Path._make((*room, jnp.asarray(0), jnp.asarray(RUNNING))), aim))[0]
 
 
 @eqx.filter_jit
 def locate(
-    equations: AbstractProblem, ends: Float[Array, "s 2 k"], tangents: Float[Array, "s 2 k"], which: Int[Array, " s"]
+    equations: AbstractProblem,
+    ends: Float[Array, "s 2 k"],
+    tangents: Float[Array, "s 2 k"],
+    values: Float[Array, "s 2"],
+    which: Int[Array, " s"],
 ) -> Float[Array, "s k"]:
-    """The points between neighbours at which a test function changes sign, by bisection to rounding."""
+    """The points between neighbours at which a test function changes sign, from its values at them.
 
-    def one(pair: Array, along: Array, index: Array) -> Array:
-        (a, b), (before, after) = pair, along
+    By the secant method within brackets: when one end stays its value counts half (the Illinois method), so that both come in.
+    """
+
+    def one(sought: tuple[Array, Array, Array, Array]) -> Array:
+        (a, b), (before, after), (low, high), index = sought
         problem = equations.beside(a)
         length = before @ (b - a)
 
-        def point(s: Array) -> tuple[Array, Array]:
+        def measured(s: Array) -> tuple[Array, Array]:
             # Hermite's cubic, shifted on the plane at s, is where Newton's method starts.
             h, k = s / length, length / (before @ after)
             cubic = a + (b - a) * h**2 * (3 - 2 * h) + h * (1 - h) * (length * before * (1 - h) - k * after * h)
-            found = _corrected(problem, cubic + before * (s - before @ (cubic - a)), before)[0]
-            return found, _along(problem, found, before)
+            found = corrected(problem, cubic + before * (s - before @ (cubic - a)), before)
+            return found.point, problem.tests(found.point, _along(found.slope, before), found.slope, found.extra)[index]
 
-        def value(s: Array) -> Array:
-            return problem.tests(*point(s))[index]
+        def narrower(carry: tuple) -> tuple:
+            left, right, low, high, last, _, count, _ = carry
+            s = right - high * (right - left) / (high - low)
+            point, value = measured(s)
+            same = value * low > 0
+            left, right = jnp.where(same, s, left), jnp.where(same, right, s)
+            low, high = jnp.where(same, value, low / 2), jnp.where(same, high / 2, value)
+            near = jnp.abs(s - last) <= 2 * equations.rounding(a) * length
+            return left, right, low, high, s, point, count + 1, near | (value == 0) | ~jnp.isfinite(value)
 
-        low = value(jnp.zeros_like(length))
+        start = (jnp.zeros_like(length), length, low, high, -length, a, jnp.zeros((), int), jnp.zeros((), bool))
+        return jax.lax.while_loop(lambda carry: ~carry[7] & (carry[6] < _SECANT), narrower, start)[5]
 
-        def halve(_: Int[Array, ""], bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-            left, right = bounds
-            middle = (left + right) / 2
-            same = jnp.sign(value(middle)) == jnp.sign(low)
-            return jnp.where(same, middle, left), jnp.where(same, right, middle)
-
-        left, right = jax.lax.fori_loop(0, 54, halve, (jnp.zeros_like(length), length))
-        return point((left + right) / 2)[0]
-
-    return jax.vmap(one)(ends, tangents, which)
+    return jax.lax.map(one, (ends, tangents, values, which))

@@ -106,7 +106,8 @@ def follow(field: Flat, solver: Solver, y: Float[Array, " n"], time: Scalar, cou
 
 # Compiled by itself so that it is traced once, however often a root finder traces its function.
 @eqx.filter_jit
-def _follow(field: Flat, solver: Solver, nodes: Array, time: Scalar, count: int, onto: Array) -> Pieces:
+def follow_each(field: Flat, solver: Solver, nodes: Array, time: Scalar, count: int, onto: Array) -> Pieces:
+    """`follow` from several states abreast."""
     return jax.vmap(lambda y, o: follow(field, solver, y, time, count, o))(nodes, onto)
 
 
@@ -132,7 +133,7 @@ def shoot(
         here = jax.lax.stop_gradient(z)
         nodes, period = here[:-1].reshape(s, n).astype(kind), here[-1].astype(kind)
         onto = jnp.roll(nodes, -1, axis=0)
-        pieces = _follow(field, solver, nodes, period / s, count, onto)
+        pieces = follow_each(field, solver, nodes, period / s, count, onto)
         gaps = pieces.end - onto
         height, normal = jax.value_and_grad(on_vectors(section, field))(nodes[0])
         steep = jnp.linalg.norm(normal)

@@ -1,20 +1,29 @@
 """Branches of equilibria as paths: the equations, and the functions whose zeros are bifurcations."""
 
+from typing import Any
+
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree, Scalar
 
 from .. import _tree
 from .._system import AbstractMap, AbstractSystem
+from ._branch import AbstractBranch, Special, exact
 from ._linear import eigenvalues
+from ._local import local
 from ._memory import without
-from ._path import AbstractProblem
-from ._threshold import Moved, move
+from ._moved import Moved, move
+from ._path import branch_point, other_tangent
+
+# Test functions this many roundings from zero have no sign.
+_NOISE = 1e3
 
 
-class Steady(AbstractProblem):
+class Steady(AbstractBranch):
     """Equilibria of a system as one parameter moves.
 
-    The leaves that it moves, a state for the structure, the parameter's unit, and what is no coordinate.
+    The leaves that it moves, a state for the structure, the parameter's unit, and what is no coordinate. The system is the one
+    that was asked for, applied `times` times.
     """
 
     system: AbstractSystem
@@ -22,6 +31,7 @@ class Steady(AbstractProblem):
     like: PyTree
     unit: Scalar
     aside: Bool[Array, " n"] | None
+    times: int = 1
 
     def at(self, point: Float[Array, " k"]) -> tuple[AbstractSystem, PyTree]:
         """The system and the state at a point of the path."""
@@ -29,30 +39,61 @@ class Steady(AbstractProblem):
         return move(self.system, self.moved, point[-1] * self.unit), unravel(point[:-1])
 
     def residual(self, point: Float[Array, " k"]) -> Float[Array, " n"]:
+        """That of the system."""
         system, x = self.at(point)
         residual = _tree.ravel(system.residual(x))[0]
         if self.aside is None:
             return residual
         return jnp.where(self.aside, point[:-1] - _tree.ravel(self.like)[0], residual)
 
-    def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"]) -> Float[Array, " t"]:
+    def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"], slope: Array, extra: Any) -> Float[Array, " t"]:
         r"""Functions that change sign at a fold, a branch point, a Hopf or Neimark–Sacker point, and a flip (of maps only).
 
         In turn the parameter's part of the tangent, the determinant of the slope bordered by the tangent, the product of all
         :math:`\lambda_i + \lambda_j` (of maps :math:`\mu_i\mu_j - 1`), i < j, and that of all :math:`\mu_i + 1`.
         """
-        slope = self.slope(point)
         n, discrete = slope.shape[0], isinstance(self.system, AbstractMap)
         matrix = without(slope[:, :n] + (jnp.eye(n, dtype=slope.dtype) if discrete else 0.0), self.aside)
         values = eigenvalues(matrix)
-        sign, logarithm = jnp.linalg.slogdet(jnp.concatenate([slope, tangent[None]]))
         i, j = jnp.triu_indices(n, 1)
         if discrete:
             pairs, reverse = values[i] * values[j] - 1, [signed(values + 1)]
         else:
             scale = jnp.max(jnp.abs(values)) + jnp.finfo(slope.dtype).tiny
             pairs, reverse = (values[i] + values[j]) / scale, []
-        return jnp.stack([tangent[-1], sign * jnp.exp(logarithm / (n + 1)), signed(pairs), *reverse])
+        return jnp.stack([tangent[-1], bordered(slope, tangent), signed(pairs), *reverse])
+
+    def kinds(self) -> tuple[str, ...]:
+        """In the order of `tests`."""
+        discrete = isinstance(self.system, AbstractMap)
+        return ("fold", "branch point", *(("Neimark-Sacker", "flip") if discrete else ("Hopf",)))
+
+    def noise(self, tests: np.ndarray) -> np.ndarray | float:
+        """A thousand roundings of the largest value."""
+        return _NOISE * self.precision() * np.abs(tests).max(axis=0)
+
+    def precision(self) -> float:
+        """That of the type."""
+        return _tree.eps(self.like)
+
+    def special(self, point: Float[Array, " k"], tangent: Float[Array, " k"], kind: str, extra: Any) -> Special | None:
+        """With the eigenvalues and the normal form of the equilibrium."""
+        point = branch_point(self, point) if kind == "branch point" else point
+        system, x = self.at(point)
+        found = local(system, x, kind, exact(self.precision()))
+        if found is None:
+            return None
+        other = jnp.full_like(point, jnp.nan)
+        if kind == "branch point":
+            other = other_tangent(self, point, tangent).at[-1].multiply(self.unit)
+        value, (eigenvalue, coefficient, character) = point[-1] * self.unit, found
+        return Special(value, x, eigenvalue, coefficient, other, None, kind, character, self.times)
+
+
+def bordered(slope: Float[Array, "n k"], tangent: Float[Array, " k"]) -> Scalar:
+    """The determinant of a slope bordered by the tangent, in a form that does not overflow."""
+    sign, logarithm = jnp.linalg.slogdet(jnp.concatenate([slope, tangent[None]]))
+    return sign * jnp.exp(logarithm / tangent.size)
 
 
 def signed(factors: Array) -> Array:

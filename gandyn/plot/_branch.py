@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 from matplotlib.axes import Axes
 
 from .. import _tree
-from ..analysis._continuation import Branch
+from ..analysis._branch import Branch
 from ..analysis._verdict import STABLE
 from ._style import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILION, axes, coordinate_names, legend, style
 

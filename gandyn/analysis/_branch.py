@@ -1,0 +1,156 @@
+"""Branches of equilibria and cycles, and how the bifurcations between the points of their paths are found."""
+
+import operator
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree, Scalar
+
+from .._results import RESULTS
+from ._path import AbstractProblem, Path, locate
+from ._verdict import Stability
+
+
+class Special(eqx.Module):
+    r"""A bifurcation on a branch: where, of which kind, and what its normal form says.
+
+    `kind` is `fold`, `branch point`, `Hopf`, `Neimark-Sacker` or `flip`, and on a branch of cycles `fold of cycles`, `branch
+    point`, `period doubling` or `torus`; there `state` is one on the cycle, whose `period` is given. `eigenvalue` is the
+    critical one, of a cycle its multiplier.
+
+    `coefficient` is that of the normal form: the real part of the cubic one of an oscillating mode (see `normal_form`), of a
+    fold the quadratic one, :math:`w^\top D^2F(v, v)/2` with :math:`w^\top v = 1` and v of unit length; of cycles those of the
+    return map. It is NaN where there is none, as when another mode leads. `character` says `supercritical`, `subcritical` or
+    `degenerate` (as at a centre) of an oscillating mode, and is empty otherwise.
+
+    At a branch point `other` is the tangent of the branch that crosses, in the coordinates of the path. The system of the
+    branch was the one that it was asked of, applied `times` times.
+    """
+
+    value: Scalar
+    state: PyTree
+    eigenvalue: Array
+    coefficient: Scalar
+    other: Float[Array, " k"]
+    period: Scalar | None
+    kind: str = eqx.field(static=True)
+    character: str = eqx.field(static=True, default="")
+    times: int = eqx.field(static=True, default=1)
+
+    def __str__(self) -> str:
+        more = f", {self.character}" if self.character else ""
+        period = "" if self.period is None else f", period {float(self.period):.10g}"
+        return f"{self.kind} at {float(self.value):.12g}{period}{more} (coefficient {float(self.coefficient):.6g})"
+
+
+class Branch(eqx.Module):
+    """A branch of equilibria or of cycles, in the order of its arclength.
+
+    `values` of the parameter, `states` stacked along the first axis, the `stability` at each, and the bifurcations, `specials`,
+    in the order in which the branch meets them. Of cycles there are `periods` besides, `states` have the times of a turn as
+    their second axis (the first state again at the end), and the eigenvalues are the Floquet multipliers but the trivial one.
+
+    `ends` says how either end came about: `span` (the parameter left the span), `unbounded` (the state did), `closed` (the
+    branch is a loop), `lost` or `points` (there were no more); and of cycles `Hopf point` (in which they shrink to an
+    equilibrium) or `infinite period` (they come to rest at an equilibrium on the way).
+    """
+
+    values: Float[Array, " m"]
+    states: PyTree
+    stability: Stability
+    specials: tuple[Special, ...]
+    periods: Float[Array, " m"] | None
+    ends: tuple[str, str] = eqx.field(static=True)
+    result: RESULTS
+
+    @property
+    def vertical(self) -> bool:
+        """Whether the parameter does not change along the branch: a family at one value, as around a centre."""
+        values = np.asarray(self.values)
+        return values.size > 1 and bool(np.ptp(values) <= np.finfo(values.dtype).eps ** 0.5 * (1 + np.abs(values).max()))
+
+    def __str__(self) -> str:
+        values = np.asarray(self.values)
+        extent = f"{values.min():.6g} to {values.max():.6g}, {values.size} points; ends: {', '.join(self.ends)}"
+        lines = [f"branch       {extent}", *map(str, self.specials)]
+        if self.periods is not None:
+            periods = np.asarray(self.periods)
+            lines.insert(1, f"periods      {periods.min():.6g} to {periods.max():.6g}")
+        if self.vertical:
+            lines.insert(1, "vertical     a family at one value of the parameter, as around a centre")
+        return "\n".join(lines)
+
+
+class AbstractBranch(AbstractProblem):
+    """A problem whose path is a branch."""
+
+    @abstractmethod
+    def kinds(self) -> tuple[str, ...]:
+        """What happens where the test functions vanish, in their order; first a fold, then a branch point."""
+
+    @abstractmethod
+    def special(self, point: Float[Array, " k"], tangent: Float[Array, " k"], kind: str, extra: Any) -> Special | None:
+        """What is at a point where a test function vanishes; nothing if it is no bifurcation, as at a neutral saddle.
+
+        The tangent and the extra are those of the path nearby.
+        """
+
+    @abstractmethod
+    def noise(self, tests: np.ndarray) -> np.ndarray | float:
+        """How near to zero a test function has no sign."""
+
+    @abstractmethod
+    def precision(self) -> float:
+        """How exactly, to an order of magnitude, a point is known, relative to its size."""
+
+
+def exact(precision: float) -> float:
+    """How exactly a bifurcation is located, relative to its eigenvalues: a little worse than the root of rounding."""
+    return precision**0.375
+
+
+def joined(back: Path | None, ahead: Path) -> Path:
+    """A path in both directions, in one order; the start stands once."""
+    rows = jax.tree.map(lambda leaf: leaf[: int(ahead.filled)], ahead[:4])
+    if back is not None:
+        before = slice(int(back.filled) - 1, 0, -1)
+        rows = jax.tree.map(lambda old, new: jnp.concatenate([old[before], new]), back[:4], rows)
+    return Path._make((*rows, jnp.asarray(len(rows[0])), ahead.code))
+
+
+def padded(array: Array) -> Array:
+    """Repeats of the last row, up to a power of two, so that paths of other lengths do not compile anew."""
+    more = 2 ** int(np.ceil(np.log2(len(array)))) - len(array)
+    return jnp.concatenate([array, jnp.repeat(array[-1:], more, axis=0)])
+
+
+def specials(problem: AbstractBranch, path: Path) -> tuple[Special, ...]:
+    """The bifurcations between the points of a path, in its order."""
+    kinds, points, tangents, tests = problem.kinds(), path.points, path.tangents, np.asarray(path.tests)
+    signs = np.where(np.abs(tests) > problem.noise(tests), np.sign(tests), 0.0)
+    places, which = np.nonzero(signs[1:] * signs[:-1] < 0)
+    if not places.size:
+        return ()
+    pairs, along = (jnp.stack([rows[i : i + 2] for i in places]) for rows in (points, tangents))
+    values = jnp.asarray(np.stack([tests[i : i + 2, j] for i, j in zip(places, which, strict=True)]))
+    where = locate(problem, *map(padded, (pairs, along, values, jnp.asarray(which))))[: len(which)]
+    found: list[tuple[int, float, Special]] = []
+    extras = jax.tree.map(lambda leaf: leaf[places], path.extras)
+    for i, (place, kind, point) in enumerate(zip(places, which, where, strict=True)):
+        extra = jax.tree.map(operator.itemgetter(i), extras)
+        # Not the tangent at the point itself, which has no one solution where two branches cross.
+        special = problem.special(point, tangents[place] + tangents[place + 1], kinds[kind], extra)
+        if special is not None:
+            found.append((int(place), float(tangents[place] @ (point - points[place])), special))
+    found.sort(key=lambda entry: entry[:2])
+    crossed = [(place, along) for place, along, special in found if special.kind == "branch point"]
+
+    def turns_there(place: int, along: float) -> bool:
+        """On a pitchfork's bent branch the parameter turns back at the branch point, which is no fold."""
+        return any(place == other and abs(along - s) < exact(problem.precision()) for other, s in crossed)
+
+    return tuple(special for place, s, special in found if not (special.kind == kinds[0] and turns_there(place, s)))
