@@ -70,7 +70,7 @@ def variables(values: PyTree, axes: tuple[str, ...]) -> dict[str, Variable]:
     """
     found: dict[str, Variable] = {}
     for name, variable in _visit(values, "", axes, jnp.asarray(False)):
-        if name in (*found, *axes):
+        if name in (*found, *axes) or len(set(variable.dims)) < len(variable.dims):
             raise ValueError(f"A data set holds one thing called {name!r}: choose another name for the axis or for the value.")
         if getattr(variable.data.dtype, "kind", "") not in tuple("biufc"):
             raise ValueError(f"The value {name} is of type {variable.data.dtype}, which has no form in a data set.")

@@ -72,12 +72,21 @@ def lay(system: AbstractSystem, axes: Axes, chunk: int) -> Grid:
         chosen = _tree.select(system, where)
         if set(chosen) & {i for other in leaves.values() for i in other}:
             raise ValueError(f"sweep: the axis {name!r} moves a leaf that another axis moves already.")
-        leaves[name] = chosen
-        values[name] = _tree.real(numbers)
-        if values[name].ndim != 1 or values[name].size == 0:
-            raise ValueError(f"sweep: the values of {name!r} must be one-dimensional; got shape {values[name].shape}.")
+        leaves[name], values[name] = chosen, _vector(name, numbers)
     _tree.check_tied(system, tuple(i for chosen in leaves.values() for i in chosen), AbstractSystem)
     return Grid(leaves, values, block_of(tuple(v.size for v in values.values()), chunk))
+
+
+def _vector(name: str, numbers: Any) -> Array:
+    try:
+        found = _tree.real(numbers)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sweep: the values of {name!r} are no numbers in a row: {error}") from error
+    if found.ndim != 1 or found.size == 0 or jnp.iscomplexobj(found):
+        raise ValueError(
+            f"sweep: the values of {name!r} must be real and one-dimensional; got shape {found.shape} of {found.dtype}."
+        )
+    return found
 
 
 def block_of(shape: tuple[int, ...], chunk: int) -> tuple[int, ...]:

@@ -135,8 +135,12 @@ def create(path: Path, grid: Grid, layout: dict[str, Variable], settings: dict[s
     """Lay out an empty store beside its place, and move it there; if another process was first, leave its store alone.
 
     Raises:
+        ValueError: A name that an array in a folder cannot have.
         OSError: The folder cannot be written.
     """
+    for name in (*grid.values, *layout):
+        if name == DONE or "/" in name or name.startswith("__"):
+            raise ValueError(f"A store holds nothing called {name!r}: choose another name for the axis or for the value.")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         group = zarr.create_group(temporary, attributes={"format": FORMAT, "schema": SCHEMA, **settings})

@@ -1,7 +1,6 @@
 """Sweeps: any function of a system over values of any of its leaves, in memory or in a folder."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import sys
@@ -19,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import _tree
-from .._provenance import environment, placeless
+from .._provenance import digest, environment, placeless
 from .._system import AbstractSystem
 from ._dataset import dataset, variables
 from ._devices import cells_of, evaluate
@@ -265,10 +264,7 @@ def _in_order(blocks: list[tuple[int, ...]], shard: tuple[int, int] | None) -> l
 def _opened(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str, Any], path: Path) -> Store:
     """The store of a sweep, begun if there is none."""
     program = eqx.filter_make_jaxpr(fn)(system)[0]
-    found = hashlib.sha256(placeless(str(program)).encode())
-    for constant in program.consts:
-        found.update(np.ascontiguousarray(constant).tobytes())
-    about = about | {"program": found.hexdigest()}
+    about = about | {"program": digest((placeless(str(program)), *program.consts))}
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file; a sweep is stored in a folder.")
     if not path.exists() or not any(path.iterdir()):

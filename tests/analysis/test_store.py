@@ -122,6 +122,8 @@ def test_failed_cells_are_masked_and_nothing_beside_them():
         (lambda s: {"a": {"b": s.h}, "a.b": s.h}, "one thing called 'a.b'"),
         (lambda s: jax.random.key(0), "no form in a data set"),
         (lambda s: None, "no arrays"),
+        (lambda s: {"a/b": s.h}, "nothing called 'a/b'"),
+        (lambda s: {"done": s.h}, "nothing called 'done'"),
     ],
 )
 def test_what_has_no_form_in_a_data_set_is_refused(fn, message, tmp_path):

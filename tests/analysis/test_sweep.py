@@ -120,6 +120,8 @@ def test_a_lens_must_move_every_copy_of_a_game():
         ({}, "at least one axis"),
         ({"h": (lambda s: s.h, 0.1)}, "one-dimensional"),
         ({"h": (lambda s: s.h, [])}, "one-dimensional"),
+        ({"h": (lambda s: s.h, [1j])}, "must be real"),
+        ({"h": (lambda s: s.h, [[0.1, 0.2], [0.3]])}, "'h' are no numbers in a row"),
         ({"h": (lambda s: s.step, [0.1])}, "lens"),
         ({"h": (lambda s: 0.1, [0.1])}, "lens"),
         ({"h": (lambda s: s.h, [0.1]), "again": (lambda s: s.h, [0.2])}, "another axis"),
