@@ -11,6 +11,7 @@ from .analysis._assumptions import Assumption, Assumptions, assumptions
 from .analysis._attractor import Attractor, attractor
 from .analysis._basins import Basins, basins
 from .analysis._batches import BatchSpectra, Extremes, batch_spectra, block_extremes
+from .analysis._boundary import Boundary, Codim2, boundary
 from .analysis._branch import Branch, Special
 from .analysis._circle import Circle, invariant_circle
 from .analysis._compare import Comparison, compare
@@ -110,10 +111,12 @@ __all__ = [
     "Basins",
     "BatchSpectra",
     "Blocks",
+    "Boundary",
     "Box",
     "Branch",
     "Circle",
     "Clocked",
+    "Codim2",
     "Comparison",
     "Competitive",
     "Condition",
@@ -205,6 +208,7 @@ __all__ = [
     "best_response",
     "block_extremes",
     "blocks",
+    "boundary",
     "c_transform",
     "compare",
     "consensus",

@@ -21,6 +21,7 @@ from .analysis._assumptions import Assumption, Assumptions
 from .analysis._attractor import Attractor
 from .analysis._basins import Basins
 from .analysis._batches import BatchSpectra, Extremes
+from .analysis._boundary import Boundary, Codim2
 from .analysis._branch import Branch, Special
 from .analysis._circle import Circle
 from .analysis._compare import Comparison
@@ -49,7 +50,7 @@ from .analysis._verdict import Stability
 _RESULTS = (Trajectory, Crossings, Equilibrium, Equilibria, Manifold, Stability, Eigenpairs, Threshold, Sweep, Transient)
 _SPECTRA = (BatchSpectra, Extremes)
 _MEASURED = (NormalForm, Prediction, Rate, Comparison, Lyapunov, Deviation, Pursuit, EndPoint)
-_ORBITS = (Attractor, Basins, Branch, Special, PeriodicOrbit, Cycle, Family, Circle, Conserved)
+_ORBITS = (Attractor, Basins, Boundary, Codim2, Branch, Special, PeriodicOrbit, Cycle, Family, Circle, Conserved)
 _THEOREMS = (Assumption, Assumptions)
 _NOTIONS = (Notions, Notion, Condition, Blocks)
 TYPES = {c.__name__: c for c in (*_RESULTS, *_SPECTRA, *_MEASURED, *_ORBITS, *_THEOREMS, *_NOTIONS)}
