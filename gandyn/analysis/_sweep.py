@@ -57,7 +57,7 @@ class Sweep(eqx.Module):
         return dataset(axes, found, json.loads(self.settings) | {"complete": self.complete})
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class StoredSweep:
     """A sweep in a folder, of which nothing is in memory but its `axes`.
 
