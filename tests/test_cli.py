@@ -17,7 +17,7 @@ from gandyn import _tree, cli, report
 from gandyn.claims import Claim
 from gandyn.claims._all import ALL
 from gandyn.claims._claim import NIE_PATEL
-from gandyn.cli import _games, _reproduce, _specs, _sweep
+from gandyn.cli import _games, _reproduce, _specs
 from gandyn.cli._options import System
 
 COMMAND = [sys.executable, "-m", "gandyn"]
@@ -214,58 +214,6 @@ def test_a_swept_number_is_that_of_its_option(name):
     swept = _tree.replace(base.system, leaves, number.leaf(np.array(0.4)))
     for left, right in zip(jax.tree.leaves(swept), jax.tree.leaves(moved.system), strict=True):
         np.testing.assert_array_equal(left, right)
-
-
-# Sweeps
-
-
-def test_sweep(run, tmp_path):
-    file, figure = tmp_path / "sweep.json", tmp_path / "paths.svg"
-    words = ("--axis", "r1=-0.5:1:4", "--out", str(file), "--figure", str(figure))
-    code, out, err = run("sweep", "dirac", "--penalty", "r1=1", *words)
-    assert (code, err) == (0, "")
-    assert "cells        4: stable 2, unstable 1, marginal 1" in out
-    assert "lowest       growth -0.5 at r1 = 1" in out
-    assert out.splitlines()[-1] == "stable       r1 from 0.5 to 1"
-    assert list(gd.load(file).axes) == ["r1"]
-    assert figure.read_text().startswith("<?xml")
-
-
-def test_an_interrupted_sweep_keeps_what_was_finished(run, tmp_path, monkeypatch):
-    real, finished = jax.device_get, []
-
-    def second_time(value):
-        finished.append(value)
-        if len(finished) == 2:
-            raise KeyboardInterrupt
-        return real(value)
-
-    monkeypatch.setattr(_sweep, "_CHUNK", 2)
-    monkeypatch.setattr(jax, "device_get", second_time)
-    file = tmp_path / "sweep.json"
-    words = ("--penalty", "r1=1", "--map", "simgd=1", "--axis", "h=0.5:2:4", "--out", str(file))
-    code, _, err = run("sweep", "dirac", *words)
-    assert code == 130
-    assert "interrupted; 2 of 4 values of h were finished" in err
-    kept = gd.load(file)
-    assert not kept.complete
-    np.testing.assert_array_equal(kept.axes["h"], [0.5, 1.0])
-
-
-def test_a_stored_sweep_is_computed_in_parts(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(_sweep, "_CHUNK", 2)
-    words = ["sweep", "dirac", "--penalty", "r1=1", "--noise", "0.1", "--axis", "noise=0:0.2:5", "--store", str(tmp_path / "s")]
-    code, out, _ = run(*words, "--shard", "2/2")
-    assert code == 0
-    assert "1 of 3 blocks are finished\ncells        5: pending 3, stable 2" in out
-    assert "pending      noise from 0 to 0.05" in out
-    code, out, _ = run(*words, "--figure", str(tmp_path / "paths.svg"), "--json")
-    assert json.loads(out)["store"] == {"path": words[-1], "blocks": 3, "finished": 3, "complete": True}
-    stored = gd.open_sweep(words[-1]).to_xarray()
-    # The axis has the option's numbers, of which the leaf holds the square.
-    np.testing.assert_array_equal(stored["noise"], np.linspace(0, 0.2, 5))
-    code, out, _ = run(*words[:-2], "--out", str(tmp_path / "sweep.json"))
-    np.testing.assert_array_equal(stored["growth"], gd.load(tmp_path / "sweep.json").values.growth)
 
 
 # Claims
@@ -503,6 +451,13 @@ MISUSE = {
     "sweep dirac --axis .real.atoms=0:1:3 --shard 1/2": "give --store as well",
     "sweep dirac --axis .real.atoms=0:1:3 --store x --shard 3/2": "give which part of how many, as in 3/16",
     "sweep dirac --axis .real.atoms=0:1:3 --store x --out y": "give one of them",
+    "sweep dirac --axis .real.atoms=0:1:3 --chunk 0": "at least one cell",
+    "sweep dirac --axis .real.atoms=0:1:3 --process 1": "give --distributed as well",
+    "sweep dirac --axis .real.atoms=0:1:3 --distributed": "give --store, and no --shard",
+    "sweep dirac --axis .real.atoms=0:1:3 --store x --distributed --coordinator node": "give host and port",
+    "sweep dirac --axis .real.atoms=0:1:3 --quantity growths": "There is no quantity of a cell called 'growths'",
+    "sweep dirac --map altgd=1 --axis h=1:2:3 --quantity critical_step": "known in closed form for the flow and for simgd",
+    "sweep none.toml": "none.toml cannot be read",
     "sweep dirac --axis .real.atoms=0:1:3 --store /proc/none": "choose a folder that exists and is writable",
     "compare dirac": "--map",
     "compare dirac --map simgd=0.1 --map simgd=0.1": "one of them is there twice",

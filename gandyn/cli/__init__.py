@@ -9,7 +9,8 @@ from typing import Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from ._options import FAILED, FINE, INTERRUPTED, MISUSED, Flow, Game, Json, Out, System, Words
+from ._options import FAILED, FINE, INTERRUPTED, MISUSED, Flow, Game, Json, Out, Sweeping, System, Words
+from ._toml import expand
 
 _HELP = """GAN training as a dynamical system.
 
@@ -32,6 +33,7 @@ _EXAMPLES = """Examples:
   gandyn sweep dirac --penalty r1=1 --axis r1=0:2:100 --out sweep.json
   gandyn sweep dirac --penalty r1=1 --map simgd=1 \\
     --axis r1=0:2:300 --axis h=0.01:6:300 --figure map.svg
+  gandyn sweep chart.toml --store chart.zarr --shard 3/16
 """
 
 app = App(
@@ -107,19 +109,11 @@ def compare(
 
 @app.command
 def sweep(
-    game: Game,
+    game: Annotated[str, Parameter(help="As for `gandyn stability`, or a TOML file with `game` and these options in it.")],
     /,
     *,
     system: System | None = None,
-    axis: Annotated[
-        Words,
-        Parameter(
-            metavar="NAME=LOW:HIGH:COUNT",
-            help="A number that moves: a penalty or field by its name, `noise`, the step size `h`, any other number of the "
-            "game by its path from `gandyn list --leaves GAME`. With a fourth part `log`, as in h=0.01:6:300:log, the values "
-            "are spaced by a constant factor. May be repeated.",
-        ),
-    ],
+    sweeping: Sweeping,
     as_json: Json = False,
     out: Out = None,
     figure: Annotated[
@@ -129,23 +123,11 @@ def sweep(
             help="Draw one axis (paths of the eigenvalues) or two (a stability map) as svg, pdf or png.",
         ),
     ] = None,
-    store: Annotated[
-        Path | None,
-        Parameter(
-            metavar="FOLDER",
-            help="Keep the sweep in this folder, block by block: it may be larger than memory, the same command goes on after "
-            "whatever ended it, and several at once share the work. For `gd.open_sweep`.",
-        ),
-    ] = None,
-    shard: Annotated[
-        str | None,
-        Parameter(metavar="I/N", help="Compute only the I-th of N parts of the blocks of --store, for an array of jobs."),
-    ] = None,
 ) -> int:
     """Stability over values of one or more numbers of the system."""
     from ._sweep import run
 
-    return run(game, system or System(), axis, as_json, out, figure, store, shard)
+    return run(game, system or System(), sweeping, as_json, out, figure)
 
 
 @app.command
@@ -266,7 +248,10 @@ def run(words: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    words = list(sys.argv[1:] if words is None else words)
     try:
+        if words[:1] == ["sweep"]:
+            words = ["sweep", *expand(words[1:], _options("sweep"))]
         return app(words, exit_on_error=False) or FINE
     except CycloptsError:
         return MISUSED
@@ -277,6 +262,10 @@ def run(words: Sequence[str] | None = None) -> int:
         from ._errors import explain
 
         return explain(error)
+
+
+def _options(command: str) -> list[str]:
+    return [argument.name for argument in app[command].assemble_argument_collection() if argument.name.startswith("--")]
 
 
 def main() -> NoReturn:

@@ -81,3 +81,53 @@ class System(Flow):
             "altgd=0.1:0.4.",
         ),
     ] = None
+
+
+@Parameter(name="*", group=Group("The sweep", sort_key=1))
+@dataclass(frozen=True, kw_only=True)
+class Sweeping:
+    """The options of a sweep: what moves, what is computed, where it is kept, and who shares the work."""
+
+    axis: Annotated[
+        Words,
+        Parameter(
+            metavar="NAME=LOW:HIGH:COUNT",
+            help="A number that moves: a penalty or field by its name, `noise`, the step size `h`, any other number of the "
+            "game by its path from `gandyn list --leaves GAME`. With a fourth part `log`, as in h=0.01:6:300:log, the values "
+            "are spaced by a constant factor. May be repeated.",
+        ),
+    ]
+    quantity: Annotated[
+        Words,
+        Parameter(
+            metavar="NAME",
+            help="What each cell has besides its stability: equilibrium, the state; or critical_step, of a flow and simgd the "
+            "step size above which simgd is unstable. May be repeated.",
+        ),
+    ] = ()
+    store: Annotated[
+        Path | None,
+        Parameter(
+            metavar="FOLDER",
+            help="Keep the sweep in this folder, block by block: it may be larger than memory, the same command goes on after "
+            "whatever ended it, and several at once share the work. For `gd.open_sweep`.",
+        ),
+    ] = None
+    chunk: Annotated[
+        int,
+        Parameter(metavar="COUNT", show_default=True, help="How many cells a block has, at most: what a process does at once."),
+    ] = 8192
+    shard: Annotated[
+        str | None,
+        Parameter(metavar="I/N", help="Compute only the I-th of N parts of the blocks of --store, for an array of jobs."),
+    ] = None
+    distributed: Annotated[
+        bool,
+        Parameter(
+            help="Be one of several processes of a job that share the blocks of --store; SLURM, Open MPI and Kubernetes say "
+            "which, elsewhere the next three options do."
+        ),
+    ] = False
+    coordinator: Annotated[str | None, Parameter(metavar="HOST:PORT", help="The address of the first process.")] = None
+    processes: Annotated[int | None, Parameter(metavar="COUNT", help="How many processes there are.")] = None
+    process: Annotated[int | None, Parameter(metavar="NUMBER", help="Which one this is, from zero.")] = None
