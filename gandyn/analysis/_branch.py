@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree, Scalar
 
 from .._results import RESULTS
-from ._path import AbstractProblem, Path, locate
+from ._path import AbstractProblem, Path, pinpoint
 from ._verdict import Stability
 
 
@@ -24,7 +24,7 @@ class Special(eqx.Module):
 
     `coefficient` is that of the normal form: the real part of the cubic one of an oscillating mode (see `normal_form`), of a
     fold the quadratic one, :math:`w^\top D^2F(v, v)/2` with :math:`w^\top v = 1` and v of unit length; of cycles those of the
-    return map. It is NaN where there is none, as when another mode leads. `character` says `supercritical`, `subcritical` or
+    return map. It is NaN where there is none, as at a strong resonance. `character` says `supercritical`, `subcritical` or
     `degenerate` (as at a centre) of an oscillating mode, and is empty otherwise.
 
     At a branch point `other` is the tangent of the branch that crosses, in the coordinates of the path. The system of the
@@ -96,7 +96,7 @@ class AbstractBranch(AbstractProblem):
     def special(self, point: Float[Array, " k"], tangent: Float[Array, " k"], kind: str, extra: Any) -> Special | None:
         """What is at a point where a test function vanishes; nothing if it is no bifurcation, as at a neutral saddle.
 
-        The tangent and the extra are those of the path nearby.
+        The tangent is that of the path nearby.
         """
 
     @abstractmethod
@@ -137,11 +137,10 @@ def specials(problem: AbstractBranch, path: Path) -> tuple[Special, ...]:
         return ()
     pairs, along = (jnp.stack([rows[i : i + 2] for i in places]) for rows in (points, tangents))
     values = jnp.asarray(np.stack([tests[i : i + 2, j] for i, j in zip(places, which, strict=True)]))
-    where = locate(problem, *map(padded, (pairs, along, values, jnp.asarray(which))))[: len(which)]
+    located = pinpoint(problem, *map(padded, (pairs, along, values, jnp.asarray(which))))
     found: list[tuple[int, float, Special]] = []
-    extras = jax.tree.map(lambda leaf: leaf[places], path.extras)
-    for i, (place, kind, point) in enumerate(zip(places, which, where, strict=True)):
-        extra = jax.tree.map(operator.itemgetter(i), extras)
+    for i, (place, kind) in enumerate(zip(places, which, strict=True)):
+        point, extra = jax.tree.map(operator.itemgetter(i), located)
         # Not the tangent at the point itself, which has no one solution where two branches cross.
         special = problem.special(point, tangents[place] + tangents[place + 1], kinds[kind], extra)
         if special is not None:

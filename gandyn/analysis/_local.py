@@ -11,7 +11,7 @@ from jaxtyping import Array, PyTree
 from .. import _tree
 from .._system import AbstractMap, AbstractSystem
 from ._linear import jacobian
-from ._normal_form import NormalForm, normal_form
+from ._normal_form import form_of_mode
 
 
 class Local(NamedTuple):
@@ -24,9 +24,10 @@ class Local(NamedTuple):
 
 def local(system: AbstractSystem, x: PyTree, kind: str, exact: float) -> Local | None:
     """What is critical where a test function of a kind vanishes, up to `exact`; nothing if no eigenvalue is."""
-    values = np.linalg.eigvals(np.asarray(eqx.filter_jit(jacobian)(system, x)))
+    matrix = np.asarray(eqx.filter_jit(jacobian)(system, x))
+    values, vectors = np.linalg.eig(matrix)
     discrete, exact = isinstance(system, AbstractMap), exact * (1 + np.abs(values).max())
-    value = _critical(values, kind, discrete)
+    value = critical(values, kind, discrete)
     if kind == "fold":
         return Local(jnp.asarray(value), _fold_coefficient(system, x), "")
     if kind == "branch point":
@@ -35,20 +36,15 @@ def local(system: AbstractSystem, x: PyTree, kind: str, exact: float) -> Local |
     # Where the eigenvalues of a pair are real the test function vanishes too, at a neutral saddle.
     if kind != "flip" and not (off <= exact and abs(value.imag) > exact):
         return None
-    form = _form(system, x)
-    if form is None or form.bifurcation != kind or abs(float(form.exponent.real)) > exact:
+    mode = vectors[:, np.argmin(np.abs(values - value))]
+    try:
+        form = form_of_mode(system, x, matrix, complex(value.real) if kind == "flip" else value, mode)
+    except ValueError:
         return Local(jnp.asarray(value), jnp.asarray(jnp.nan), "")
     return Local(jnp.asarray(value), form.coefficient.real, form.character)
 
 
-def _form(system: AbstractSystem, x: PyTree) -> NormalForm | None:
-    try:
-        return normal_form(system, x)
-    except ValueError:
-        return None
-
-
-def _critical(values: np.ndarray, kind: str, discrete: bool) -> complex:
+def critical(values: np.ndarray, kind: str, discrete: bool) -> complex:
     """The eigenvalue that makes a bifurcation of this kind: of a conjugate pair the upper one."""
     if kind in ("Hopf", "Neimark-Sacker"):
         rotating = values[np.imag(values) > 0]

@@ -144,8 +144,18 @@ def normal_form(system: AbstractSystem, x: PyTree) -> NormalForm:
             f"{np.array2string(values[np.argsort(-growth)][:6], precision=6)}. The form is that of one complex pair, or of one "
             "negative multiplier of a map."
         )
-    value = values[top] if values[top].imag > 0 else values[top].conj()
-    right = vectors[:, top] if values[top].imag > 0 else vectors[:, top].conj()
+    return form_of_mode(system, x, matrix, complex(values[top].real) if flip else values[top], vectors[:, top])
+
+
+def form_of_mode(system: AbstractSystem, x: PyTree, matrix: np.ndarray, value: complex, vector: np.ndarray) -> NormalForm:
+    """The normal form of one oscillating mode, whatever the others do, from its eigenvalue, real at a flip, and eigenvector.
+
+    Raises:
+        ValueError: A strong resonance, or a mode that does not show in the point.
+    """
+    discrete, eps = isinstance(system, AbstractMap), _tree.eps(x)
+    flip = value.imag == 0
+    value, right = (value, vector) if value.imag >= 0 else (value.conj(), vector.conj())
     if flip:
         value, right = complex(value.real), np.real(right).astype(complex)
     else:

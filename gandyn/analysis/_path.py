@@ -234,42 +234,55 @@ def follow(equations: AbstractProblem, start: Array, tangent: Array, ends: Array
     return jax.lax.while_loop(going, body, (Path._make((*room, jnp.asarray(0), jnp.asarray(RUNNING))), aim))[0]
 
 
-@eqx.filter_jit
 def locate(
-    equations: AbstractProblem,
+    problem: AbstractProblem,
     ends: Float[Array, "s 2 k"],
     tangents: Float[Array, "s 2 k"],
     values: Float[Array, "s 2"],
     which: Int[Array, " s"],
 ) -> Float[Array, "s k"]:
-    """The points between neighbours at which a test function changes sign, from its values at them.
+    """The points that `pinpoint` finds."""
+    return pinpoint(problem, ends, tangents, values, which)[0]
+
+
+@eqx.filter_jit
+def pinpoint(
+    equations: AbstractProblem,
+    ends: Float[Array, "s 2 k"],
+    tangents: Float[Array, "s 2 k"],
+    values: Float[Array, "s 2"],
+    which: Int[Array, " s"],
+) -> tuple[Float[Array, "s k"], Any]:
+    """The points between neighbours at which a test function changes sign, from its values at them, and their extras.
 
     By the secant method within brackets: when one end stays its value counts half (the Illinois method), so that both come in.
     """
 
-    def one(sought: tuple[Array, Array, Array, Array]) -> Array:
+    def one(sought: tuple[Array, Array, Array, Array]) -> tuple[Array, Any]:
         (a, b), (before, after), (low, high), index = sought
         problem = equations.beside(a)
         length = before @ (b - a)
 
-        def measured(s: Array) -> tuple[Array, Array]:
+        def measured(s: Array) -> tuple[tuple[Array, Any], Array]:
             # Hermite's cubic, shifted on the plane at s, is where Newton's method starts.
             h, k = s / length, length / (before @ after)
             cubic = a + (b - a) * h**2 * (3 - 2 * h) + h * (1 - h) * (length * before * (1 - h) - k * after * h)
             found = corrected(problem, cubic + before * (s - before @ (cubic - a)), before)
-            return found.point, problem.tests(found.point, _along(found.slope, before), found.slope, found.extra)[index]
+            value = problem.tests(found.point, _along(found.slope, before), found.slope, found.extra)[index]
+            return (found.point, found.extra), value
 
         def narrower(carry: tuple) -> tuple:
             left, right, low, high, last, _, count, _ = carry
             s = right - high * (right - left) / (high - low)
-            point, value = measured(s)
+            found, value = measured(s)
             same = value * low > 0
             left, right = jnp.where(same, s, left), jnp.where(same, right, s)
             low, high = jnp.where(same, value, low / 2), jnp.where(same, high / 2, value)
             near = jnp.abs(s - last) <= 2 * equations.rounding(a) * length
-            return left, right, low, high, s, point, count + 1, near | (value == 0) | ~jnp.isfinite(value)
+            return left, right, low, high, s, found, count + 1, near | (value == 0) | ~jnp.isfinite(value)
 
-        start = (jnp.zeros_like(length), length, low, high, -length, a, jnp.zeros((), int), jnp.zeros((), bool))
+        nothing = _nothing(lambda: measured(length)[0])
+        start = (jnp.zeros_like(length), length, low, high, -length, nothing, jnp.zeros((), int), jnp.zeros((), bool))
         return jax.lax.while_loop(lambda carry: ~carry[7] & (carry[6] < _SECANT), narrower, start)[5]
 
     return jax.lax.map(one, (ends, tangents, values, which))

@@ -11,15 +11,12 @@ from jaxtyping import Array, Complex, Float, Int, PyTree, Scalar
 from .. import _tree
 from .._field import Flat
 from .._march import Solver
-from .._section import Section
-from .._system import AbstractFlow, AbstractMap
-from ..maps._return import PoincareMap
-from ..maps._wrap import Iterated
+from .._system import AbstractFlow
 from ._branch import AbstractBranch, Special, exact
 from ._floquet import Floquet, floquet, product
-from ._local import local
 from ._moved import Moved, move
 from ._path import ENDLESS, RUNNING, SHRUNK, branch_point, other_tangent
+from ._return_form import return_form
 from ._shooting import follow_each
 from ._steady import bordered, signed
 
@@ -148,23 +145,6 @@ class Periodic(AbstractBranch):
         rests = (jnp.min(speeds) < _REST * jnp.max(speeds)) & (jnp.abs(tangent[-2]) > 10 * jnp.abs(tangent[-1]))
         return jnp.select([jnp.sum(past * now) <= 0, rests], [jnp.asarray(SHRUNK), jnp.asarray(ENDLESS)], RUNNING)
 
-    def _returns(self, point: Float[Array, " k"], turn: Turn) -> tuple[AbstractMap, PyTree]:
-        """A map with the cycle for a fixed point, and that: the return to the plane at the node which the orbit meets least.
-
-        How often it does so in a turn, the states of an orbit beside tell.
-        """
-        flow, states = self.at(point)[0], np.asarray(turn.states)
-        velocities = np.asarray(jax.vmap(self.field())(self.nodes(point)))[:, :-1]
-        # A little shifted, so that the node's own crossing lies between two states.
-        starts = states[::STATES] + 0.5 * (states[1::STATES] - states[::STATES])
-        heights = (states[None] - starts[:, None]) @ velocities[:, :, None]
-        above = heights[..., 0] > 0
-        times = np.sum(~above & np.roll(above, -1, axis=1), axis=1)
-        best = int(np.argmin(times))
-        x = _tree.ravel(self.like)[1](self.nodes(point)[best, :-1])
-        step = PoincareMap(flow, Section.across(flow, x), 10 * jnp.exp(point[-2]), self.solver.solver, self.solver.rtol)
-        return step if times[best] == 1 else Iterated(step, int(times[best])), x
-
     def kinds(self) -> tuple[str, ...]:
         """In the order of `tests`."""
         return ("fold of cycles", "branch point", "torus", "period doubling")
@@ -182,11 +162,12 @@ class Periodic(AbstractBranch):
         return 100 * self.precision()
 
     def special(self, point: Float[Array, " k"], tangent: Float[Array, " k"], kind: str, extra: Turn) -> Special | None:
-        """With the multipliers and the normal form of the return map to a plane across the flow."""
+        """With the multiplier and the normal form of the return map."""
         problem = self.beside(point)
         point = branch_point(problem, point) if kind == "branch point" else point
         _, x, period = self.at(point)
-        found = local(*self._returns(point, extra), _RETURN[kind], exact(self.precision()))
+        orbit = self.nodes(point), period, extra.matrices
+        found = return_form(self.field(), self.solver, *orbit, _RETURN[kind], exact(self.precision()))
         if found is None:
             return None
         other = jnp.full_like(point, jnp.nan)
