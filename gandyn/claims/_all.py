@@ -2,6 +2,7 @@
 
 from . import (
     _algorithms,
+    _charts,
     _cycles,
     _dirac,
     _dirac_figures,
@@ -35,6 +36,7 @@ _FILES = (
     _step_counts,
     _algorithms,
     _methods,
+    _charts,
     _nonlinear,
     _orbits,
     _cycles,

@@ -50,19 +50,21 @@ class Past(NamedTuple):
 
 
 class Optimistic(AbstractMap):
-    r"""The optimistic (past) gradient, :math:`x_{t+1} = x_t + 2h\,v(x_t) - h\,v(x_{t-1})`.
+    r"""The optimistic (past) gradient, :math:`x_{t+1} = x_t + h\left((1 + \beta)\,v(x_t) - \beta\,v(x_{t-1})\right)`.
 
-    Popov (1980); Daskalakis et al. (2018).
+    Popov (1980); Daskalakis et al. (2018), where :math:`\beta = 1`; Mokhtari, Ozdaglar and Pattathil (2020).
 
     Its state is `Past(point, field)`: `init` starts as if the point had been standing, so the first step is plain.
 
     Args:
         flow: The field.
         h: The step size, positive: a scalar, or one per player.
+        beta: How much of the change since the last field is expected again, a leaf.
     """
 
     flow: AbstractFlow
     h: PyTree[Float[Array, ""]] = eqx.field(converter=steps)
+    beta: Scalar = eqx.field(converter=_tree.real, default=1.0)
 
     def __check_init__(self):
         check_step(self.h, "Optimistic")
@@ -79,8 +81,8 @@ class Optimistic(AbstractMap):
     def __call__(self, x: Past) -> Past:
         """One step, one gradient."""
         field = self.flow(x.point)
-        twice_minus_last = _tree.axpy(1.0, _tree.subtract(field, x.field), field)
-        return Past(advance(self.h, x.point, twice_minus_last), field)
+        expected = _tree.axpy(self.beta, _tree.subtract(field, x.field), field)
+        return Past(advance(self.h, x.point, expected), field)
 
 
 class Lookahead(AbstractWrapper):
