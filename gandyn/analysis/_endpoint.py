@@ -17,6 +17,7 @@ from ..maps._random import Random
 from ._eigenpairs import Eigenpairs, eigenpairs, rounding
 from ._krylov import Arnoldi, Largest, Rightmost
 from ._linear import Dense
+from ._products import carried
 
 # A mean is told from zero at so many standard errors.
 _CLEAR = 3.0
@@ -99,7 +100,8 @@ class _Mean(AbstractFlow):
 
     def each(self, x: PyTree) -> PyTree:
         """The flow of each draw, along a leading axis."""
-        return jax.vmap(lambda key: _tree.inside(self.redraw(key, self.map), AbstractFlow)(x))(self.keys)
+        # One after the other, which compiles in the time of one.
+        return jax.lax.map(lambda key: _tree.inside(self.redraw(key, self.map), AbstractFlow)(x), self.keys)
 
 
 def _with_flow(step: AbstractMap, flow: AbstractFlow) -> AbstractMap:
@@ -144,24 +146,6 @@ def _moments(fields: np.ndarray) -> tuple[float, float, float]:
     return float(square), float(error), float(noise)
 
 
-@eqx.filter_jit
-def _follow(step: AbstractMap, state: PyTree, displacement: Array) -> Array:
-    """An infinitesimal displacement after some applications, as the state moves."""
-
-    def advance(carry: tuple[PyTree, Array], _: None) -> tuple[tuple[PyTree, Array], None]:
-        x, tangent = carry
-        vector, unravel = _tree.ravel(x)
-
-        def image(v: Array) -> tuple[Array, PyTree]:
-            following = step(unravel(v))
-            return _tree.ravel(following)[0], following
-
-        _, moved, following = jax.jvp(image, (vector,), (tangent,), has_aux=True)
-        return (following, moved), None
-
-    return jax.lax.scan(advance, (state, displacement), length=_FOLLOWED)[0][1]
-
-
 def _multiplier(step: AbstractMap, state: PyTree, vector: np.ndarray, expected: complex) -> complex:
     """What a displacement along an eigenvector is multiplied by per application: the root nearest to expected.
 
@@ -170,7 +154,7 @@ def _multiplier(step: AbstractMap, state: PyTree, vector: np.ndarray, expected: 
     if not np.all(np.isfinite(vector)):
         return complex(np.nan, np.nan)
     real, imaginary = np.real(vector), np.imag(vector)
-    ahead = np.asarray(_follow(step, state, jnp.asarray(real, _tree.ravel(state)[0].dtype)), float)
+    ahead = np.asarray(carried(step, state, jnp.asarray(real, _tree.ravel(state)[0].dtype), _FOLLOWED), float)
     if not np.all(np.isfinite(ahead)):
         return complex(np.nan, np.nan)
     plane = np.stack([real, -imaginary], axis=1) if np.any(imaginary) else real[:, None]

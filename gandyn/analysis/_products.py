@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from .. import _tree
-from .._system import AbstractSystem
+from .._system import AbstractMap, AbstractSystem
 from ._memory import has_memory
 
 _PROBES = 4
@@ -43,20 +43,33 @@ class Products(NamedTuple):
 
 
 @eqx.filter_jit
-def _linearised(system: AbstractSystem, x: PyTree) -> tuple[Any, Any]:
+def _linearised(system: AbstractSystem, x: PyTree) -> tuple[PyTree, Any]:
     vector, unravel = _tree.ravel(x)
 
-    def flat(v: Array) -> Array:
-        return _tree.ravel(system(unravel(v)))[0]
+    def flat(v: Array) -> tuple[Array, PyTree]:
+        image = system(unravel(v))
+        return _tree.ravel(image)[0], image
 
-    forward = jax.linearize(flat, vector)[1]
-    return forward, jax.vjp(flat, vector)[1]
+    _, forward, image = jax.linearize(flat, vector, has_aux=True)
+    return image, forward
 
 
 @eqx.filter_jit
-def _apply(product: Callable, v: Array) -> Array:
-    image = product(v)
-    return image[0] if isinstance(image, tuple) else image
+def _forward(product: Callable, v: Array) -> Array:
+    return product(v)
+
+
+@eqx.filter_jit
+def _transposed(product: Callable, v: Array) -> Array:
+    return jax.linear_transpose(product, v)(v)[0]
+
+
+def carried(step: AbstractMap, x: PyTree, displacement: Array, count: int) -> Array:
+    """An infinitesimal displacement after some applications of a map, as the state moves."""
+    for _ in range(count):
+        x, product = _linearised(step, x)
+        displacement = _forward(product, displacement)
+    return displacement
 
 
 def linearised(system: AbstractSystem, x: PyTree) -> Products:
@@ -65,22 +78,22 @@ def linearised(system: AbstractSystem, x: PyTree) -> Products:
     Numbers of a map's memory that nothing moves and that move nothing, which products with random vectors show, are set to
     zero in every product.
     """
-    forward, transposed = _linearised(system, x)
+    _, product = _linearised(system, x)
     n, dtype = _tree.size(x), _tree.ravel(x)[0].dtype
     kept = np.ones(n, bool)
     if has_memory(system, x):
         probe = jnp.asarray(np.random.default_rng(0).normal(size=n), dtype)
-        kept = np.asarray((_apply(forward, probe) != probe) | (_apply(transposed, probe) != probe))
+        kept = np.asarray((_forward(product, probe) != probe) | (_transposed(product, probe) != probe))
 
-    def masked(product: Any) -> Callable:
+    def masked(apply: Callable) -> Callable:
         def multiply(v: np.ndarray) -> np.ndarray:
             if np.iscomplexobj(v):
                 return multiply(np.real(v)) + 1j * multiply(np.imag(v))
-            return np.where(kept, np.asarray(_apply(product, jnp.asarray(np.where(kept, v.reshape(n), 0.0), dtype))), 0.0)
+            return np.where(kept, np.asarray(apply(product, jnp.asarray(np.where(kept, v.reshape(n), 0.0), dtype))), 0.0)
 
         return multiply
 
-    return Products(masked(forward), masked(transposed), kept, np.dtype(dtype))
+    return Products(masked(_forward), masked(_transposed), kept, np.dtype(dtype))
 
 
 def size(multiply: Callable, probes: np.ndarray) -> float:

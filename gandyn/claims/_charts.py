@@ -86,8 +86,7 @@ def _chart(
         steps = np.linspace(top / 120, top, 120)
         found = gd.sweep(growth, step, {name: (lens, values), "step size": (where, steps)}, progress=False)
         curve = np.array([predict(value)["critical step"] for value in values])
-        shown = curve <= top
-        gd.plot.chart(found, curves={"closed form": (values[shown], curve[shown])}, ax=ax)
+        gd.plot.chart(found, curves={"closed form": (values, np.where(curve <= top, curve, np.nan))}, ax=ax)
 
     return draw
 
