@@ -105,10 +105,11 @@ class _Facts(NamedTuple):
 def _facts(problem: AbstractCurve, points: Array) -> _Facts:
     def one(point: Array) -> _Facts:
         system, x = problem.at(point)
-        critical, others = problem.eigenvalue(point), problem.others(problem.matrix(point), point)
+        matrix, critical = problem.matrix(point), problem.eigenvalue(point)
+        others = problem.others(matrix, point)
         rotation = jnp.abs(jnp.angle(critical)) if problem.discrete else jnp.abs(critical.imag)
         growth = jnp.max(system.exponents(others).real, initial=-jnp.inf)
-        return _Facts(x, rotation, problem.coefficient(point), others, growth)
+        return _Facts(x, rotation, problem.coefficient(point, matrix), others, growth)
 
     return jax.lax.map(one, points)
 

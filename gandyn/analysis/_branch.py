@@ -19,8 +19,8 @@ class Special(eqx.Module):
     r"""A bifurcation on a branch: where, of which kind, and what its normal form says.
 
     `kind` is `fold`, `branch point`, `Hopf`, `Neimark-Sacker` or `flip`, and on a branch of cycles `fold of cycles`, `branch
-    point`, `period doubling` or `torus`; there `state` is one on the cycle, whose `period` is given. `eigenvalue` is the
-    critical one, of a cycle its multiplier.
+    point`, `period doubling` or `torus`; there `state` is one on the cycle, whose `period` is given, and `orbit` is the whole
+    turn, as in a branch's `states`. `eigenvalue` is the critical one, of a cycle its multiplier.
 
     `coefficient` is that of the normal form: the real part of the cubic one of an oscillating mode (see `normal_form`), of a
     fold the quadratic one, :math:`w^\top D^2F(v, v)/2` with :math:`w^\top v = 1` and v of unit length; of cycles those of the
@@ -37,6 +37,7 @@ class Special(eqx.Module):
     coefficient: Scalar
     other: Float[Array, " k"]
     period: Scalar | None
+    orbit: PyTree
     kind: str = eqx.field(static=True)
     character: str = eqx.field(static=True, default="")
     times: int = eqx.field(static=True, default=1)

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from .. import _tree
 from .._results import RESULTS, check, worst
 from .._system import AbstractSystem
 from ._branch import Branch, Special, joined, padded, specials
@@ -54,13 +53,12 @@ def _cycles(problem: Periodic, points: Array, turns: Turn) -> tuple[PyTree, Arra
 
     def one(point: Array, turn: Turn) -> tuple[PyTree, Array, Stability]:
         found, period = problem.multipliers(point, turn), jnp.exp(point[-2])
-        states = jnp.concatenate([turn.states, turn.states[:1]])
         bound = jnp.max(found.logs.real + jnp.log1p(found.errors)) / period
         scale = (1 + jnp.max(jnp.abs(found.logs))) / period
         good = jnp.isfinite(bound) | jnp.isposinf(bound)
         result = worst((~good, RESULTS.nonfinite))
         spectrum = Stability(jnp.exp(found.logs), found.logs / period, bound, scale, result)
-        return jax.vmap(_tree.ravel(problem.like)[1])(states), period, spectrum
+        return problem.orbit(turn), period, spectrum
 
     return jax.vmap(one)(points, turns)
 

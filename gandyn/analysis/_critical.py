@@ -53,8 +53,8 @@ class AbstractCurve(AbstractProblem):
         """The critical eigenvalue."""
 
     @abstractmethod
-    def coefficient(self, point: Float[Array, " k"]) -> Float[Array, ""]:
-        """The normal form's coefficient, zero where it is that to rounding."""
+    def coefficient(self, point: Float[Array, " k"], matrix: Float[Array, "n n"]) -> Float[Array, ""]:
+        """The normal form's coefficient, zero where it is that to rounding; the Jacobian is known."""
 
     @property
     @abstractmethod
@@ -91,6 +91,15 @@ class AbstractCurve(AbstractProblem):
         """The same from the derivative of the residual."""
         n = self.size
         return without(slope[:n, :n] + (jnp.eye(n, dtype=slope.dtype) if self.discrete else 0.0), self.aside)
+
+    def measure(self, point: Float[Array, " k"]) -> tuple[Float[Array, " e"], Float[Array, "e k"], Any]:
+        def twice(p: Array) -> tuple[Array, Array]:
+            residual = self.residual(p)
+            return residual, residual
+
+        # In one program, which matters where the system is a solution of a differential equation.
+        slope, residual = jax.jacfwd(twice, has_aux=True)(point)
+        return residual, slope, None
 
     def equilibrium(self, point: Float[Array, " k"]) -> Float[Array, " n"]:
         """What vanishes at an equilibrium."""
@@ -135,17 +144,17 @@ class AbstractCurve(AbstractProblem):
         outside = jnp.any((ending < low) | (ending > high))
         return jnp.where(outside, LEFT, jnp.where(closed, CLOSED, RUNNING))
 
-    def cubic(self, point: Array, value: Array) -> tuple[Array, Array]:
-        """The cubic coefficient of an oscillating mode in the units of `normal_form`, and its rounding's scale."""
-        system, x = self.at(point)
-        matrix = self.matrix(point).astype(value.dtype)
+    def cubic(self, point: Array, matrix: Array) -> Array:
+        """The cubic coefficient of an oscillating mode, in the units of `normal_form`."""
+        (system, x), value = self.at(point), self.eigenvalue(point)
+        matrix = matrix.astype(value.dtype)
         u, _, rows = jnp.linalg.svd(matrix - value * jnp.eye(self.size, dtype=value.dtype))
         right, left = rows[-1].conj(), u[:, -1]
         product = (left.conj() @ right).conj()
         cubic, size = _coefficient(system, x, matrix, value, right, left / product)
         cubic = jnp.where(jnp.abs(product) > 10 * jnp.finfo(left.dtype).eps ** 0.5, cubic, jnp.nan)
         unit = jnp.linalg.norm(point_rows(system, x) @ right) ** 2 * (2 if isinstance(self, Pair) else 3)
-        return cubic.real / unit, self.size * size / unit
+        return _clean(cubic.real / unit, self.size * size / unit)
 
 
 class Simple(AbstractCurve):
@@ -176,11 +185,10 @@ class Simple(AbstractCurve):
         second = jax.jvp(lambda p: self.applied(p, v), (point,), (along,))[1]
         return _clean(left @ second, jnp.abs(left) @ jnp.abs(second) + size)
 
-    def coefficient(self, point: Float[Array, " k"]) -> Float[Array, ""]:
+    def coefficient(self, point: Float[Array, " k"], matrix: Float[Array, "n n"]) -> Float[Array, ""]:
         if self.target < 0:
-            return _clean(*self.cubic(point, self.eigenvalue(point)))
+            return self.cubic(point, matrix)
         v = point[self.size : 2 * self.size]
-        matrix = self.matrix(point)
         left = self._left(matrix, v)
         return self._curvature(point, left, jnp.linalg.norm(matrix)) / (2 * (left @ v))
 
@@ -189,7 +197,7 @@ class Simple(AbstractCurve):
         matrix, v = self.from_slope(slope), point[self.size : 2 * self.size]
         left = self._left(matrix, v)
         flip = self.target < 0
-        first = self.coefficient(point) if flip else self._curvature(point, left, jnp.linalg.norm(matrix))
+        first = self.cubic(point, matrix) if flip else self._curvature(point, left, jnp.linalg.norm(matrix))
         more = self.beside_others(self.others(matrix, point))
         return jnp.stack([first, _clean(left @ v, jnp.ones(())), *([more[0], more[2]] if flip else more[1:])])
 
@@ -247,14 +255,14 @@ class Pair(AbstractCurve):
             return turn + 1j * jnp.sqrt(1 - turn**2)
         return 1j * jnp.sqrt(jnp.maximum(turn, 0.0)) * self.tempo
 
-    def coefficient(self, point: Float[Array, " k"]) -> Float[Array, ""]:
-        return _clean(*self.cubic(point, self.eigenvalue(point)))
+    def coefficient(self, point: Float[Array, " k"], matrix: Float[Array, "n n"]) -> Float[Array, ""]:
+        return self.cubic(point, matrix)
 
     def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"], slope: Array, extra: Any) -> Float[Array, " t"]:
         """In the order of `corners`: where the coefficient vanishes, the angle is resonant, or another mode is critical too."""
-        more, turn = self.beside_others(self.others(self.from_slope(slope), point)), point[2 * self.size]
+        matrix, turn = self.from_slope(slope), point[2 * self.size]
         resonances = [turn + 0.5, turn] if self.discrete else []
-        return jnp.stack([self.coefficient(point), *resonances, *more])
+        return jnp.stack([self.cubic(point, matrix), *resonances, *self.beside_others(self.others(matrix, point))])
 
     @property
     def kind(self) -> str:

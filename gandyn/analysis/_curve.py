@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Int, PyTree
 
 from .. import _tree
 from .._evolve import prepare
@@ -19,11 +19,12 @@ from ._critical import AbstractCurve, Pair, Simple
 from ._linear import jacobian
 from ._memory import idle, settled, without
 from ._moved import move
-from ._path import corrected, first_tangent
 from ._switch import _repeated
 
 # By how much a point on a bound may seem to lie beyond it.
 SLACK = 1e-8
+# How often the first point is corrected, and how far that may lead, relative to one plus its norm.
+_STEPS, _NEAR = 12, 0.1
 _OF_CYCLES = {"fold of cycles": "fold", "period doubling": "flip", "torus": "Neimark-Sacker"}
 
 
@@ -131,11 +132,18 @@ def begin(system: AbstractSystem, where: Lenses, guess: PyTree | Special, spans:
 
 @eqx.filter_jit
 def _nearest(problem: AbstractCurve) -> tuple[Array, Array]:
-    """The point of the curve near its origin, NaN if there is none within the bounds, and the curve's tangent."""
-    equations = problem.beside(problem.origin)
-    tangent = first_tangent(equations, problem.origin)
-    found, (low, high) = corrected(equations, problem.origin, tangent), problem.bounds
-    ending = found.point[-low.size :]
+    """The point of the curve nearest to its origin, NaN if there is none within the bounds, and the curve's tangent."""
+    equations, start, (low, high) = problem.beside(problem.origin), problem.origin, problem.bounds
+
+    def closer(_: Int[Array, ""], carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        residual, slope, _ = equations.measure(carry[0])
+        step = jnp.linalg.lstsq(slope, residual)[0]
+        return carry[0] - step, slope, jnp.linalg.norm(step)
+
+    slope = jnp.zeros((start.size - 1, start.size), start.dtype)
+    point, slope, last = jax.lax.fori_loop(0, _STEPS, closer, (start, slope, jnp.linalg.norm(start)))
+    tangent, ending = jnp.linalg.svd(slope)[2][-1], point[-low.size :]
     inside = jnp.all((ending >= low - SLACK) & (ending <= high + SLACK))
-    near = jnp.linalg.norm(found.point - problem.origin) < 0.1 * (1 + jnp.linalg.norm(problem.origin))
-    return jnp.where(found.converged & inside & near, found.point, jnp.nan), tangent
+    near = jnp.linalg.norm(point - start) < _NEAR * (1 + jnp.linalg.norm(start))
+    still = last < jnp.finfo(start.dtype).eps ** 0.5 * (1 + jnp.linalg.norm(point))
+    return jnp.where(still & inside & near, point, jnp.nan), jnp.where(tangent[-1] < 0, -tangent, tangent)

@@ -155,7 +155,7 @@ def form_of_mode(system: AbstractSystem, x: PyTree, matrix: np.ndarray, value: c
     """
     discrete, eps = isinstance(system, AbstractMap), _tree.eps(x)
     flip = value.imag == 0
-    value, right = (value, vector) if value.imag >= 0 else (value.conj(), vector.conj())
+    value, right = (value, vector) if value.imag >= 0 else (value.conjugate(), vector.conj())
     if flip:
         value, right = complex(value.real), np.real(right).astype(complex)
     else:

@@ -89,6 +89,11 @@ class Periodic(AbstractBranch):
         flow, unravel = move(self.flow, self.moved, point[-1] * self.unit), _tree.ravel(self.like)[1]
         return flow, unravel(self.nodes(point)[0, :-1]), jnp.exp(point[-2])
 
+    def orbit(self, turn: Turn) -> PyTree:
+        """The states of a turn, the first again at the end."""
+        states = jnp.concatenate([turn.states, turn.states[:1]])
+        return jax.vmap(_tree.ravel(self.like)[1])(states)
+
     def beside(self, point: Float[Array, " k"]) -> "Periodic":
         """With the phase of this orbit."""
         return eqx.tree_at(lambda problem: problem.anchor, self, point)
@@ -174,7 +179,7 @@ class Periodic(AbstractBranch):
         if kind == "branch point":
             other = other_tangent(problem, point, tangent).at[-1].multiply(self.unit)
         value, (eigenvalue, coefficient, character) = point[-1] * self.unit, found
-        return Special(value, x, eigenvalue, coefficient, other, period, kind, character)
+        return Special(value, x, eigenvalue, coefficient, other, period, self.orbit(extra), kind, character)
 
 
 @eqx.filter_custom_jvp

@@ -68,18 +68,18 @@ def return_form(
         return Local(jnp.asarray(value), jnp.asarray(jnp.nan), "")
     right, left = _null(matrix - value * np.eye(n)), _null((matrix - value * np.eye(n)).conj().T)
     if kind != "Neimark-Sacker":
-        right, left = right.real / np.linalg.norm(right.real), left.real
+        right, left = np.real(right) / np.linalg.norm(np.real(right)), np.real(left)
     left = left / np.vdot(left, right).conj()
     size = np.mean([np.linalg.norm(p @ m @ right) ** 2 for p, m in zip(across, carried[:-1], strict=True)])
     once, twice = _derivatives(field, solver, nodes, period, right)
     if kind == "fold":
-        return Local(jnp.asarray(value), jnp.asarray((left @ once @ right).real / (2 * size**0.5)), "")
+        return Local(jnp.asarray(value), jnp.asarray(np.real(left @ once @ right) / (2 * size**0.5)), "")
     offset = np.linalg.solve(abs(value) ** 2 * np.eye(n) - matrix, once @ right.conj())
     harmonic = np.linalg.solve(value**2 * np.eye(n) - matrix, once @ right)
     # The derivative of a real map along the conjugate mode is the conjugate.
     terms = np.stack([twice @ right.conj() / 2, once @ offset, once.conj() @ harmonic / 2])
     unit = (2 if kind == "Neimark-Sacker" else 3) * size
-    cubic = float((np.sum(terms @ left.conj()) / value).real) / unit
+    cubic = float(np.real(np.sum(terms @ left.conj()) / value)) / unit
     noise = _DIGITS * float(np.sum(np.abs(terms) @ np.abs(left))) / unit
     character = "degenerate" if abs(cubic) <= noise else "supercritical" if cubic < 0 else "subcritical"
     return Local(jnp.asarray(value), jnp.asarray(cubic), character)
@@ -92,7 +92,7 @@ def _null(matrix: np.ndarray) -> np.ndarray:
 
 def _derivatives(field: Flat, solver: Solver, nodes: Array, period: Array, mode: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The second derivative of the return map along a mode, and the third along it twice, as matrices."""
-    n, a, b = mode.size, mode.real, mode.imag
+    n, a, b = mode.size, np.real(mode), np.imag(mode)
     reach = float(jnp.sqrt(jnp.mean(jnp.sum((nodes - jnp.mean(nodes, axis=0)) ** 2, axis=1))))
     # Where the errors of a turn and those of the differences balance.
     short, long = (reach * (10 * solver.rtol) ** power for power in (1 / 3, 1 / 4))

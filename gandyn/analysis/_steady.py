@@ -87,7 +87,7 @@ class Steady(AbstractBranch):
         if kind == "branch point":
             other = other_tangent(self, point, tangent).at[-1].multiply(self.unit)
         value, (eigenvalue, coefficient, character) = point[-1] * self.unit, found
-        return Special(value, x, eigenvalue, coefficient, other, None, kind, character, self.times)
+        return Special(value, x, eigenvalue, coefficient, other, None, None, kind, character, self.times)
 
 
 def bordered(slope: Float[Array, "n k"], tangent: Float[Array, " k"]) -> Scalar:
