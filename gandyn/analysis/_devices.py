@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import ShapedArray
 from jax.extend import core
+from jax.interpreters import mlir
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, PyTree
 
@@ -87,15 +88,33 @@ def _shards(fn: Callable, system: AbstractSystem, chosen: Leaves, values: tuple[
     if mesh.devices.flat[0].platform == "cpu":
         at_once = block_of(sizes, _together(_cell(fn, system, chosen), values))
 
-    def shard(arrays: PyTree, *values: Array) -> PyTree:
+    def cells(arrays: PyTree, *values: Array) -> PyTree:
         fn, system = eqx.combine(arrays, static)
         return _nested(_cell(fn, system, chosen), values, at_once)
+
+    parts = (jax.ShapeDtypeStruct((size,), v.dtype) for size, v in zip(sizes, values, strict=True))
+    program, found = jax.make_jaxpr(cells, return_shape=True)(arrays, *parts)
+
+    def shard(arrays: PyTree, *values: Array) -> PyTree:
+        return jax.tree.unflatten(jax.tree.structure(found), _traced.bind(*jax.tree.leaves((arrays, values)), program=program))
 
     split = [PartitionSpec("device") if i == axis else PartitionSpec() for i in range(len(values))]
     place = PartitionSpec(*(None,) * axis, "device")
     # No device needs to know that another's cells vary: the check would be met by collectives, at which all wait.
     each = jax.shard_map(shard, mesh=mesh, in_specs=(PartitionSpec(), *split), out_specs=place, check_vma=False)
     return each(arrays, *values)
+
+
+def _lower(context: mlir.LoweringRuleContext, *values: Any, program: core.ClosedJaxpr) -> Any:
+    return mlir.lower_fun(core.jaxpr_as_fun(program))(context.replace(avals_in=program.in_avals), *values)
+
+
+# A program that was traced outside of `shard_map`, inside of which the type of every array names the mesh: lineax, which
+# compares types, then takes equal ones for different.
+_traced = core.Primitive("traced")
+_traced.multiple_results = True
+_traced.def_abstract_eval(lambda *_, program: program.out_avals)
+mlir.register_lowering(_traced, _lower)
 
 
 def _cell(fn: Callable, system: AbstractSystem, chosen: Leaves) -> Callable[..., PyTree]:

@@ -13,6 +13,7 @@ SWEPT = """
 import os, sys
 import jax
 import jax.numpy as jnp
+import lineax as lx
 import numpy as np
 import gandyn as gd
 
@@ -20,8 +21,8 @@ AXES = {"c": (lambda s: s.c, np.linspace(0.2, 1.9, 13)), "b": (lambda s: s.b, np
 
 def cell(system):
     ring = jnp.roll(jnp.eye(6), 1, axis=0) * system.c + jnp.diag(jnp.arange(6.0)) * system.b
-    return {"modes": jnp.linalg.eigvals(ring), "solved": jnp.linalg.solve(ring + jnp.eye(6), jnp.ones(6)),
-            "wave": jnp.exp(-system.c) * jnp.sin(system.b * 40)}
+    solved = lx.linear_solve(lx.MatrixLinearOperator(ring + jnp.eye(6)), jnp.ones(6)).value
+    return {"modes": jnp.linalg.eigvals(ring), "solved": solved, "wave": jnp.exp(-system.c) * jnp.sin(system.b * 40)}
 
 def game():
     return gd.games.quadratic(0.3, 1.0, 0.2)
