@@ -160,7 +160,7 @@ def boundary(
     guess: PyTree | Special,
     spans: tuple[tuple[float, float], tuple[float, float]],
     *,
-    step: float = 0.05,
+    step: float = 0.02,
     points: int = 400,
     throw: bool = True,
 ) -> Boundary:
@@ -216,8 +216,8 @@ def boundary(
     after, last = _end(problem, ahead, 1)
     before, first = (np.asarray(path.points[:1]), last) if back is None else _end(problem, back, -1)
     whole = np.concatenate([np.asarray(path.points), before] if closed else [before, np.asarray(path.points), after])
-    flagged = [(before[0], first, np.inf)] * (first in _ROTATIONS) + _corners(problem, path)
-    flagged += [(after[0], last, np.inf)] * (last in _ROTATIONS)
+    flagged = [(point, first, np.inf) for point in before if first in _ROTATIONS] + _corners(problem, path)
+    flagged += [(point, last, np.inf) for point in after if last in _ROTATIONS]
     rows = np.concatenate([whole, *(entry[0][None] for entry in flagged)])
     facts = jax.tree.map(lambda leaf: np.asarray(leaf)[: len(rows)], _facts(problem, padded(jnp.asarray(rows))))
     m, values = len(whole), rows[:, -2:] * np.asarray(problem.units)

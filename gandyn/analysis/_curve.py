@@ -23,7 +23,7 @@ from ._switch import _repeated
 
 # By how much a point on a bound may seem to lie beyond it.
 SLACK = 1e-8
-# How often the first point is corrected, and how far that may lead, relative to one plus its norm.
+# How often the first point is corrected, and how far that may lead, relative to one plus the norm of all but the parameters.
 _STEPS, _NEAR = 12, 0.1
 _OF_CYCLES = {"fold of cycles": "fold", "period doubling": "flip", "torus": "Neimark-Sacker"}
 
@@ -144,6 +144,6 @@ def _nearest(problem: AbstractCurve) -> tuple[Array, Array]:
     point, slope, last = jax.lax.fori_loop(0, _STEPS, closer, (start, slope, jnp.linalg.norm(start)))
     tangent, ending = jnp.linalg.svd(slope)[2][-1], point[-low.size :]
     inside = jnp.all((ending >= low - SLACK) & (ending <= high + SLACK))
-    near = jnp.linalg.norm(point - start) < _NEAR * (1 + jnp.linalg.norm(start))
+    near = jnp.linalg.norm(point - start) < _NEAR * (1 + jnp.linalg.norm(start[:-2]))
     still = last < jnp.finfo(start.dtype).eps ** 0.5 * (1 + jnp.linalg.norm(point))
     return jnp.where(still & inside & near, point, jnp.nan), jnp.where(tangent[-1] < 0, -tangent, tangent)
