@@ -302,7 +302,7 @@ def test_the_picture():
     turning, _, _ = curve(Map, 2, 1.2, 0.3, np.zeros(2), ((0.05, 5.0), (0.01, 3.0)))
     flips, _, _ = curve(Map, 2, 2.0, 1.25, np.zeros(2), ((0.05, 5.0), (0.01, 3.0)))
     ax = gd.plot.boundary([turning, flips], names=("step size", "weight"))
-    assert {line.get_linestyle() for line in ax.lines if len(line.get_xdata()) > 2} == {"-", "--"}
+    assert {line.get_linestyle() for line in ax.lines if np.size(line.get_xdata()) > 2} == {"-", "--"}
     # The point that both curves share is written once.
     assert sorted(text.get_text() for text in ax.texts) == ["R2", "R3", "R4"]
     assert ax.get_xlabel() == "step size"

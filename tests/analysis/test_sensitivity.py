@@ -53,19 +53,27 @@ def simultaneous(gamma):
     return gd.critical_step(gd.SimGD(r1(gamma), 0.1), ORIGIN).value
 
 
-def alternating(gamma):
-    return gd.critical_step(gd.AltGD(r1(gamma), 0.1), ORIGIN).value
-
-
 def test_the_critical_steps_under_r1_have_their_closed_derivatives():
-    """h = 4 gamma by a pair, 4/(gamma + r) with r^2 = gamma^2 - 1 by a real mode, and 4 (sqrt(gamma^2 + 1) - gamma)."""
+    """h = 4 gamma by a pair, 4/(gamma + r) with r^2 = gamma^2 - 1 by a real mode."""
     value, slope = jax.value_and_grad(simultaneous)(0.3)
     # The growth's slopes are derivatives of a 2 x 2 spectrum and exact to rounding; the located value is to some 1e-12.
     np.testing.assert_allclose([value, slope], [1.2, 4.0], rtol=1e-10)
     root = np.sqrt(1.5**2 - 1)
     np.testing.assert_allclose(jax.grad(simultaneous)(1.5), -4 / (1.5 + root) / root, rtol=1e-9)
-    np.testing.assert_allclose(jax.grad(alternating)(0.3), 4 * (0.3 / np.sqrt(1.09) - 1), rtol=1e-9)
-    np.testing.assert_allclose(jax.jvp(alternating, (0.3,), (2.0,))[1], 8 * (0.3 / np.sqrt(1.09) - 1), rtol=1e-9)
+    np.testing.assert_allclose(jax.jvp(simultaneous, (0.3,), (2.0,))[1], 8.0, rtol=1e-9)
+
+
+def test_several_step_sizes_move_by_one_factor():
+    """Alternating with the steps h and rho h: a flip where 4 = 2 rho gamma h + rho h^2/4."""
+
+    def alternating(gamma, ratio):
+        return gd.critical_step(gd.AltGD(r1(gamma), gd.Players(0.1, 0.1 * ratio)), ORIGIN).value
+
+    def closed(gamma, ratio):
+        return 4 * (jnp.sqrt(gamma**2 + 1 / ratio) - gamma)
+
+    got, wanted = (jax.grad(f, (0, 1))(0.3, 0.7) for f in (alternating, closed))
+    np.testing.assert_allclose(got, wanted, rtol=1e-9)
 
 
 def test_every_crossing_has_its_own_derivative():
@@ -90,27 +98,25 @@ def test_the_equilibrium_moves_with_every_leaf():
     np.testing.assert_allclose(got, wanted, rtol=1e-8)
 
 
-def test_several_step_sizes_and_a_memory():
-    """A map of four coordinates and two step sizes of a changing ratio, against central differences."""
+class Line(gd.AbstractMap):
+    """Fixed points all along the first axis, with a multiplier -p/(cx^2) across it."""
 
-    def critical(ratio):
-        step = gd.Momentum(r1(0.4), gd.Players(0.1, 0.1 * ratio), -0.3)
-        return gd.critical_step(step, step.init(ORIGIN)).value
+    p: jax.Array
+    c: jax.Array
 
-    d = 1e-5
-    # The truncation is of the order of d squared.
-    np.testing.assert_allclose(jax.grad(critical)(0.7), (critical(0.7 + d) - critical(0.7 - d)) / (2 * d), rtol=1e-7)
+    def __call__(self, x):
+        return jnp.stack([x[0] + x[0] * x[1], -self.p / (self.c * x[0] ** 2) * x[1]])
 
 
 def test_on_a_manifold_the_state_moves_across():
-    """8 / (1 + phi^2) for unit variance, with its derivative in the generator that is chosen."""
+    """p = c x^2 at the state that is chosen."""
 
-    def critical(phi):
-        game, x = gd.games.linear_scale(mean=0.0, variance=1.0, order=2), gd.Players(phi, 0.0)
-        along = gd.manifold(game, gd.Players(0.7, 0.0))
-        return gd.critical_step(gd.AltGD(game, 0.1), x, modulo=along).value
+    def critical(c, chosen):
+        along = gd.Manifold(jnp.array([[1.0], [0.0]]), 1, jnp.zeros(()))
+        state = jnp.stack([chosen, jnp.zeros(())])
+        return gd.threshold(Line(jnp.asarray(0.0), c), lambda s: s.p, state, (0.1, 2.0), modulo=along).value
 
-    np.testing.assert_allclose(jax.grad(critical)(0.7), -16 * 0.7 / (1 + 0.7**2) ** 2, rtol=1e-8)
+    np.testing.assert_allclose(jax.grad(critical, (0, 1))(0.9, 1.1), [1.1**2, 2 * 0.9 * 1.1], rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", list(CASES)[3:])
