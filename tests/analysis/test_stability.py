@@ -89,6 +89,23 @@ def test_flows_of_known_fate(a, verdict, kind):
 
 
 @pytest.mark.parametrize(
+    ("a", "critical"),
+    [
+        (np.diag([-1.0, -4.0]), 0.5),
+        (3 * np.asarray(rotation(-1 / 3)), 0.2),
+        (rotation(0.0), 0.0),
+        (np.diag([0.0, -1.0]), 0.0),
+        (np.diag([1.0, -1.0]), 0.0),
+        (np.diag([np.inf, -1.0]), np.nan),
+    ],
+    ids=str,
+)
+def test_the_step_size_above_which_gradient_descent_is_unstable(a, critical):
+    found = gd.stability(Flow(jnp.array(a)), jnp.zeros(2), throw=False)
+    np.testing.assert_allclose(found.critical_step, critical, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
     ("a", "verdict"),
     [
         (np.eye(2), "marginal"),
