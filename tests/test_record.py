@@ -43,8 +43,12 @@ def results():
         "Equilibria": gd.Equilibria(gd.Players(three, three), three, three > 0, jnp.array(0.5), spectrum),
         "Manifold": gd.Manifold(jnp.ones((3, 0)), 1, jnp.array(1e-320)),
         "Stability": spectrum,
-        "Special": gd.Special(three[0], gd.Players(*three[:2]), three[1] + 0j, three[2], three, "Hopf", "supercritical"),
-        "Branch": gd.Branch(three, gd.Players(three, three), spectrum, (), ("span", "lost"), good),
+        "Special": gd.Special(
+            three[0], gd.Players(*three[:2]), three[1] + 0j, three[2], three, None, None, "Hopf", "supercritical"
+        ),
+        "Branch": gd.Branch(three, gd.Players(three, three), spectrum, (), None, ("span", "lost"), good),
+        "Codim2": gd.Codim2(three[:2], gd.Players(*three[:2]), three[2], "cusp"),
+        "Boundary": gd.Boundary(jnp.ones((3, 2)), three, *[three] * 3, (), "fold", ("closed", "closed"), good),
         "Condition": gd.Condition(three, three[1], jnp.array(3)),
         "Notion": gd.Notion(*[gd.Condition(three, three[0], jnp.array(code)) for code in (0, 2)]),
         "Blocks": gd.notions(gd.games.quadratic(-1.0, 3.0, 1.0), gd.Players(0.0, 0.0)).blocks,

@@ -154,7 +154,7 @@ class AbstractCurve(AbstractProblem):
         cubic, size = _coefficient(system, x, matrix, value, right, left / product)
         cubic = jnp.where(jnp.abs(product) > 10 * jnp.finfo(left.dtype).eps ** 0.5, cubic, jnp.nan)
         unit = jnp.linalg.norm(point_rows(system, x) @ right) ** 2 * (2 if isinstance(self, Pair) else 3)
-        return _clean(cubic.real / unit, self.size * size / unit)
+        return _clean((cubic.real / unit).astype(point.dtype), self.size * size / unit)
 
 
 class Simple(AbstractCurve):

@@ -78,7 +78,8 @@ def _derivatives(system: AbstractSystem, x: PyTree) -> Callable:
             return fn(vector)
 
         choices = list(itertools.product((0, 1), repeat=len(vectors)))
-        parts = [jnp.stack([(u.real, u.imag)[choice[i]] for choice in choices]) for i, u in enumerate(vectors)]
+        both = [(u.real.astype(vector.dtype), u.imag.astype(vector.dtype)) for u in vectors]
+        parts = [jnp.stack([u[choice[i]] for choice in choices]) for i, u in enumerate(both)]
         factors = jnp.asarray([1j ** sum(choice) for choice in choices])
         return factors @ jax.vmap(real)(*parts)
 

@@ -1,6 +1,5 @@
 """Curves of bifurcations in two parameters: normal forms, closed forms of training algorithms, and published points."""
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -252,29 +251,34 @@ def test_momentum_in_the_plane_of_the_step_and_beta():
     assert {corner.kind for corner in found.corners} == {"1:3 resonance", "1:4 resonance"}
 
 
+class Radial(gd.AbstractFlow):
+    """r' = (a + br^2 - r^4) r."""
+
+    a: jax.Array
+    b: jax.Array
+
+    def __call__(self, x):
+        square = x[0] ** 2 + x[1] ** 2
+        return _oscillating(self.a + self.b * square - square**2, x)
+
+
 def test_folds_of_cycles_by_their_return_map():
-    """r' = (a + br^2 - r^4) r: two cycles meet on a = -b^2/4, at r^2 = b/2."""
-
-    class Radial(gd.AbstractFlow):
-        a: jax.Array
-        b: jax.Array
-
-        def __call__(self, x):
-            square = x[0] ** 2 + x[1] ** 2
-            return _oscillating(self.a + self.b * square - square**2, x)
-
-    # A method of few stages compiles faster.
-    returns = gd.PoincareMap(Radial(jnp.asarray(-0.16), jnp.asarray(0.8)), gd.Section(_height), solver=diffrax.Tsit5())
-    plane = (lambda s: s.flow.a, lambda s: s.flow.b)
-    found = gd.boundary(returns, plane, jnp.asarray([0.4**0.5, 0.0]), ((-1.0, 1.0), (0.2, 2.0)), step=0.2)
+    """Two cycles meet on a = -b^2/4, at r^2 = b/2; from the fold on a branch of cycles in the first parameter."""
+    numbers = (
+        jnp.asarray(-0.16),
+        jnp.asarray([0.4**0.5, 0.0]),
+        jnp.asarray(1.0 + 0j),
+        jnp.asarray(1.0),
+        jnp.full((3,), jnp.nan),
+    )
+    fold = gd.Special(*numbers, jnp.asarray(2 * np.pi), None, kind="fold of cycles")
+    flow = Radial(jnp.asarray(-0.1), jnp.asarray(0.8))
+    found = gd.boundary(flow, PLANE, fold, ((-1.0, 1.0), (0.2, 2.0)), step=0.2)
+    assert found.kind == "fold of cycles"
     a, b = np.asarray(found.values).T
     np.testing.assert_allclose(a, -(b**2) / 4, **EXACT)
     np.testing.assert_allclose(np.asarray(found.states)[:, 0], np.sqrt(b / 2), **EXACT)
     assert found.corners == ()
-
-
-def _height(x):
-    return x[1]
 
 
 def test_what_has_no_curve():
