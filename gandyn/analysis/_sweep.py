@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -14,12 +13,11 @@ import jax.numpy as jnp
 import lazy_loader
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
-from rich.console import Console
-from rich.progress import Progress
 
 from .. import _tree
 from .._provenance import digest, environment, placeless
 from .._system import AbstractSystem
+from ._bar import Bar
 from ._dataset import dataset, variables
 from ._devices import cells_of, evaluate
 from ._grid import Axes, Grid, lay, settings
@@ -175,7 +173,7 @@ def sweep(
         chunk: How many cells to compute at once, at most; a store keeps the blocks with which it was begun.
         store: The folder, made if it is not there.
         shard: (i, n), to compute only the i-th of n parts of the blocks of a store, counted from one.
-        progress: Show a bar on stderr when it is a terminal.
+        progress: Show a bar on stderr when it is a terminal, and otherwise a line a minute.
 
     Returns:
         A `Sweep`, or with a store a `StoredSweep`.
@@ -192,14 +190,14 @@ def sweep(
     grid = lay(system, axes, chunk)
     system = _tree.system_arrays(system)
     about = settings(fn, system, grid) | environment()
-    with Progress(console=Console(stderr=True), transient=True, disable=not (progress and sys.stderr.isatty())) as bar:
+    with Bar(progress) as bar:
         if store is None:
             return _in_memory(fn, system, grid, about, bar)
         return _in_folder(fn, system, grid, about, bar, Path(store).expanduser(), shard)
 
 
-def _in_memory(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str, Any], bar: Progress) -> Sweep:
-    task = bar.add_task("sweep", total=len(grid.indices()))
+def _in_memory(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str, Any], bar: Bar) -> Sweep:
+    bar.show(0, len(grid.indices()))
     stacked: PyTree = None
     finished, per_row = 0, len(grid.indices()) // grid.blocks[0]
     try:
@@ -210,7 +208,7 @@ def _in_memory(fn: Callable, system: AbstractSystem, grid: Grid, about: dict[str
             for whole, part in zip(jax.tree.leaves(stacked), jax.tree.leaves(cells), strict=True):
                 whole[grid.place(index)] = grid.inside(index, part)
             finished += 1
-            bar.advance(task)
+            bar.show(finished, len(grid.indices()))
     except KeyboardInterrupt:
         if finished < per_row:
             raise
@@ -225,7 +223,7 @@ def _in_folder(
     system: AbstractSystem,
     grid: Grid,
     about: dict[str, Any],
-    bar: Progress,
+    bar: Bar,
     path: Path,
     shard: tuple[int, int] | None,
 ) -> StoredSweep:
@@ -233,19 +231,18 @@ def _in_folder(
     grid, names = grid._replace(block=store.block), tuple(grid.values)
     mine = _in_order(grid.indices(), shard)
     left, before, interrupted = [index for index in mine if not store.finished(index)], None, False
-    task = bar.add_task("sweep", total=len(mine), completed=len(mine) - len(left))
     try:
         # Again as long as something changes: a block that another process held may be free by now.
         while left and left != before:
-            before = left
+            before, finished = left, len(mine) - len(left)
             for index in left:
+                bar.show(finished, len(mine))
                 with store.claim(index) as free:
                     if free:
                         cells = variables(evaluate(fn, system, tuple(grid.leaves.values()), grid.parts(index)), names)
                         store.write(index, {name: grid.inside(index, v.data) for name, v in jax.device_get(cells).items()})
-                        bar.advance(task)
+                        finished += 1
             left = [index for index in left if not store.finished(index)]
-            bar.update(task, completed=len(mine) - len(left))
     except KeyboardInterrupt:
         interrupted = True
     store.tidy()

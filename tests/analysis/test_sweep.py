@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gandyn as gd
-from gandyn.analysis import _grid, _sweep
+from gandyn.analysis import _bar, _grid, _sweep
 
 ORIGIN = gd.Players(0.0, 0.0)
 TRACES = []
@@ -170,3 +170,15 @@ def test_a_chart_of_ninety_thousand_cells_is_one_call():
     # Double multipliers are known to the root of a rounding.
     np.testing.assert_allclose(np.exp(found.values), radius, atol=1e-7)
     assert np.median(np.abs(np.exp(found.values) - radius)) < 1e-15
+
+
+def test_the_log_of_a_job_has_a_line_a_minute_with_the_time_left(monkeypatch, capsys):
+    gd.sweep(growth, r1_step(), BOTH, chunk=4)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(_bar, "_LINE", 0.0)
+    gd.sweep(growth, r1_step(), BOTH, chunk=4)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"sweep: {i} of 7 blocks" for i in range(8)]
+    assert lines[-1].endswith("minutes left")
+    gd.sweep(growth, r1_step(), BOTH, chunk=4, progress=False)
+    assert capsys.readouterr().err == ""
