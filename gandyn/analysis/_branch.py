@@ -1,6 +1,5 @@
 """Branches of equilibria and cycles, and how the bifurcations between the points of their paths are found."""
 
-import operator
 from abc import abstractmethod
 from typing import Any
 
@@ -124,8 +123,8 @@ def joined(back: Path | None, ahead: Path) -> Path:
 
 
 def padded(array: Array) -> Array:
-    """Repeats of the last row, up to a power of two, so that paths of other lengths do not compile anew."""
-    more = 2 ** int(np.ceil(np.log2(len(array)))) - len(array)
+    """Repeats of the last row, up to a power of two and 64, so that paths of other lengths do not compile anew."""
+    more = max(64, 2 ** (len(array) - 1).bit_length()) - len(array)
     return jnp.concatenate([array, jnp.repeat(array[-1:], more, axis=0)])
 
 
@@ -133,19 +132,19 @@ def specials(problem: AbstractBranch, path: Path) -> tuple[Special, ...]:
     """The bifurcations between the points of a path, in its order."""
     kinds, points, tangents, tests = problem.kinds(), path.points, path.tangents, np.asarray(path.tests)
     signs = np.where(np.abs(tests) > problem.noise(tests), np.sign(tests), 0.0)
+    # A path that starts where another one crosses has no sign there.
+    through = (signs[1:-1] == 0) & (signs[2:] * signs[:-2] < 0)
+    signs[1:-1] = np.where(through, signs[2:], signs[1:-1])
     places, which = np.nonzero(signs[1:] * signs[:-1] < 0)
-    if not places.size:
-        return ()
-    pairs, along = (jnp.stack([rows[i : i + 2] for i in places]) for rows in (points, tangents))
-    values = jnp.asarray(np.stack([tests[i : i + 2, j] for i, j in zip(places, which, strict=True)]))
-    located = pinpoint(problem, *map(padded, (pairs, along, values, jnp.asarray(which))))
     found: list[tuple[int, float, Special]] = []
-    for i, (place, kind) in enumerate(zip(places, which, strict=True)):
-        point, extra = jax.tree.map(operator.itemgetter(i), located)
+    for i, j in zip(places, which, strict=True):
+        place, ends = int(i), slice(int(i), int(i) + 2)
+        sought = points[ends], tangents[ends], path.tests[ends, int(j)], jnp.asarray(j)
+        point, extra = pinpoint(problem, *sought)
         # Not the tangent at the point itself, which has no one solution where two branches cross.
-        special = problem.special(point, tangents[place] + tangents[place + 1], kinds[kind], extra)
+        special = problem.special(point, tangents[place] + tangents[place + 1], kinds[j], extra)
         if special is not None:
-            found.append((int(place), float(tangents[place] @ (point - points[place])), special))
+            found.append((place, float(tangents[place] @ (point - points[place])), special))
     found.sort(key=lambda entry: entry[:2])
     crossed = [(place, along) for place, along, special in found if special.kind == "branch point"]
 

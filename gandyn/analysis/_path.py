@@ -18,6 +18,8 @@ _NEWTON = 8
 _TURN = 0.9
 # A state this many times as far away as at the start is on its way to infinity.
 _FAR = 1e4
+# How many points there is room for, at least.
+_ROOM = 512
 # The secant method within brackets takes some ten steps.
 _SECANT = 60
 
@@ -187,7 +189,6 @@ def _edge(here: Array, beyond: Array, ends: Array) -> Array:
     return (here + share * (beyond - here)).at[-1].set(bound)
 
 
-@eqx.filter_jit
 def follow(equations: AbstractProblem, start: Array, tangent: Array, ends: Array, steps: Array, capacity: int) -> Path:
     """The path from `start` until its parameter leaves `ends`, it closes or ends by itself, or its room is used up.
 
@@ -195,6 +196,15 @@ def follow(equations: AbstractProblem, start: Array, tangent: Array, ends: Array
     the state; all negative to go against the tangent, against which the tangents that are kept do not turn. The first point is
     the one of the path on the plane across `tangent`, which it keeps, since another path may cross there.
     """
+    # Room is made in steps, so that another capacity need not be compiled for.
+    room = max(_ROOM, 2 ** (capacity - 1).bit_length())
+    return _follow(equations, start, tangent, ends, steps, room, jnp.asarray(capacity))
+
+
+@eqx.filter_jit
+def _follow(
+    equations: AbstractProblem, start: Array, tangent: Array, ends: Array, steps: Array, capacity: int, limit: Array
+) -> Path:
     first, smallest, largest = steps
     sense, outwards = jnp.sign(first), jnp.zeros_like(start).at[-1].set(1.0)
 
@@ -225,7 +235,7 @@ def follow(equations: AbstractProblem, start: Array, tangent: Array, ends: Array
         return path._make((*filled, path.filled + kept, code)), following
 
     def going(carry: tuple[Path, _Aim]) -> Array:
-        return (carry[0].code == RUNNING) & (carry[0].filled < capacity)
+        return (carry[0].code == RUNNING) & (carry[0].filled < limit)
 
     found = _nothing(lambda: corrected(equations, start, tangent))
     rows = (start, tangent, _nothing(lambda: tested(found, tangent)), found.extra)
@@ -241,48 +251,45 @@ def locate(
     values: Float[Array, "s 2"],
     which: Int[Array, " s"],
 ) -> Float[Array, "s k"]:
-    """The points that `pinpoint` finds."""
-    return pinpoint(problem, ends, tangents, values, which)[0]
+    """The points of `pinpoint`, of several changes of sign."""
+    sought = zip(ends, tangents, values, which, strict=True)
+    return jnp.stack([pinpoint(problem, *one)[0] for one in sought])
 
 
 @eqx.filter_jit
 def pinpoint(
     equations: AbstractProblem,
-    ends: Float[Array, "s 2 k"],
-    tangents: Float[Array, "s 2 k"],
-    values: Float[Array, "s 2"],
-    which: Int[Array, " s"],
-) -> tuple[Float[Array, "s k"], Any]:
-    """The points between neighbours at which a test function changes sign, from its values at them, and their extras.
+    ends: Float[Array, "2 k"],
+    tangents: Float[Array, "2 k"],
+    values: Float[Array, "2"],
+    which: Int[Array, ""],
+) -> tuple[Float[Array, " k"], Any]:
+    """The point between neighbours at which a test function changes sign, from its values at them, with its extra.
 
     By the secant method within brackets: when one end stays its value counts half (the Illinois method), so that both come in.
     """
+    (a, b), (before, after) = ends, tangents
+    problem = equations.beside(a)
+    length = before @ (b - a)
 
-    def one(sought: tuple[Array, Array, Array, Array]) -> tuple[Array, Any]:
-        (a, b), (before, after), (low, high), index = sought
-        problem = equations.beside(a)
-        length = before @ (b - a)
+    def measured(s: Array) -> tuple[tuple[Array, Any], Array]:
+        # Hermite's cubic, shifted on the plane at s, is where Newton's method starts.
+        h, k = s / length, length / (before @ after)
+        cubic = a + (b - a) * h**2 * (3 - 2 * h) + h * (1 - h) * (length * before * (1 - h) - k * after * h)
+        found = corrected(problem, cubic + before * (s - before @ (cubic - a)), before)
+        value = problem.tests(found.point, _along(found.slope, before), found.slope, found.extra)[which]
+        return (found.point, found.extra), value
 
-        def measured(s: Array) -> tuple[tuple[Array, Any], Array]:
-            # Hermite's cubic, shifted on the plane at s, is where Newton's method starts.
-            h, k = s / length, length / (before @ after)
-            cubic = a + (b - a) * h**2 * (3 - 2 * h) + h * (1 - h) * (length * before * (1 - h) - k * after * h)
-            found = corrected(problem, cubic + before * (s - before @ (cubic - a)), before)
-            value = problem.tests(found.point, _along(found.slope, before), found.slope, found.extra)[index]
-            return (found.point, found.extra), value
+    def narrower(carry: tuple) -> tuple:
+        left, right, low, high, last, _, count, _ = carry
+        s = right - high * (right - left) / (high - low)
+        found, value = measured(s)
+        same = value * low > 0
+        left, right = jnp.where(same, s, left), jnp.where(same, right, s)
+        low, high = jnp.where(same, value, low / 2), jnp.where(same, high / 2, value)
+        near = jnp.abs(s - last) <= 2 * equations.rounding(a) * length
+        return left, right, low, high, s, found, count + 1, near | (value == 0) | ~jnp.isfinite(value)
 
-        def narrower(carry: tuple) -> tuple:
-            left, right, low, high, last, _, count, _ = carry
-            s = right - high * (right - left) / (high - low)
-            found, value = measured(s)
-            same = value * low > 0
-            left, right = jnp.where(same, s, left), jnp.where(same, right, s)
-            low, high = jnp.where(same, value, low / 2), jnp.where(same, high / 2, value)
-            near = jnp.abs(s - last) <= 2 * equations.rounding(a) * length
-            return left, right, low, high, s, found, count + 1, near | (value == 0) | ~jnp.isfinite(value)
-
-        nothing = _nothing(lambda: measured(length)[0])
-        start = (jnp.zeros_like(length), length, low, high, -length, nothing, jnp.zeros((), int), jnp.zeros((), bool))
-        return jax.lax.while_loop(lambda carry: ~carry[7] & (carry[6] < _SECANT), narrower, start)[5]
-
-    return jax.lax.map(one, (ends, tangents, values, which))
+    nothing, no = _nothing(lambda: measured(length)[0]), jnp.zeros((), bool)
+    start = (jnp.zeros_like(length), length, values[0], values[1], -length, nothing, jnp.zeros((), int), no)
+    return jax.lax.while_loop(lambda carry: ~carry[7] & (carry[6] < _SECANT), narrower, start)[5]

@@ -71,9 +71,14 @@ class Periodic(AbstractBranch):
     solver: Solver
     anchor: Float[Array, " k"]
 
+    def extended(self) -> tuple[AbstractFlow, PyTree]:
+        """The flow with the parameter as its last coordinate, and a state of it for the structure."""
+        return Extended(self.flow, self.moved, self.unit), (self.like, self.anchor[-1])
+
     def field(self) -> Flat:
-        """The flow on vectors, the parameter last."""
-        return Flat(Extended(self.flow, self.moved, self.unit), _tree.ravel((self.like, self.anchor[-1]))[1])
+        """That flow on vectors."""
+        flow, like = self.extended()
+        return Flat(flow, _tree.ravel(like)[1])
 
     def nodes(self, point: Float[Array, " k"]) -> Float[Array, "s m"]:
         """The nodes of an orbit, each with the parameter."""
@@ -135,8 +140,9 @@ class Periodic(AbstractBranch):
     def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"], slope: Array, extra: Turn) -> Float[Array, " t"]:
         r"""Functions that change sign at a fold of cycles, a branch point, a torus and a period doubling.
 
-        In turn the parameter's part of the tangent, the determinant of the slope bordered by the tangent, the product of all
-        :math:`\mu_i\mu_j - 1`, i < j, and that of all :math:`\mu_i + 1`, of the multipliers but the trivial one.
+        In turn the parameter's part of the tangent, the smallest singular value of the slope bordered by the tangent with the
+        sign of the determinant, the product of all :math:`\mu_i\mu_j - 1`, i < j, and that of all :math:`\mu_i + 1`, of the
+        multipliers but the trivial one.
         """
         values: Complex[Array, " m"] = jnp.exp(self.multipliers(point, extra).logs)
         i, j = jnp.triu_indices(values.size, 1)
@@ -144,7 +150,7 @@ class Periodic(AbstractBranch):
 
     def halt(self, before: Array, point: Array, tangent: Array, extra: Turn) -> Int[Array, ""]:
         """Ends in a Hopf point, behind which the same orbits come again half a turn later, or where the orbit comes to rest."""
-        past, now = (nodes - jnp.mean(nodes, axis=0) for nodes in map(self.nodes, (before, point)))
+        past, now = (nodes - jnp.mean(nodes, axis=0, keepdims=True) for nodes in map(self.nodes, (before, point)))
         field, parameter = self.field(), point[-1:]
         speeds = jnp.linalg.norm(jax.vmap(lambda y: field(jnp.concatenate([y, parameter])))(extra.states), axis=1)
         rests = (jnp.min(speeds) < _REST * jnp.max(speeds)) & (jnp.abs(tangent[-2]) > 10 * jnp.abs(tangent[-1]))
@@ -172,7 +178,7 @@ class Periodic(AbstractBranch):
         point = branch_point(problem, point) if kind == "branch point" else point
         _, x, period = self.at(point)
         orbit = self.nodes(point), period, extra.matrices
-        found = return_form(self.field(), self.solver, *orbit, _RETURN[kind], exact(self.precision()))
+        found = return_form(*self.extended(), self.solver, *orbit, _RETURN[kind], exact(self.precision()))
         if found is None:
             return None
         other = jnp.full_like(point, jnp.nan)

@@ -6,10 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Scalar
+from jaxtyping import Array, Float, PyTree, Scalar
 
+from .. import _tree
 from .._field import Flat
 from .._march import Solver
+from .._system import AbstractFlow
 from ._local import Local, critical
 from ._shooting import Variational, follow
 
@@ -21,9 +23,15 @@ _DIGITS = 1e-4
 
 @eqx.filter_jit
 def _jacobians(
-    field: Flat, solver: Solver, start: Float[Array, " m"], period: Scalar, displacements: Float[Array, "d m"]
+    flow: AbstractFlow,
+    like: PyTree,
+    solver: Solver,
+    start: Float[Array, " m"],
+    period: Scalar,
+    displacements: Float[Array, "d m"],
 ) -> Float[Array, "d m m"]:
     """Jacobians, at states beside the start of a cycle, of the return to the plane across the flow there after one turn."""
+    field = Flat(flow, _tree.ravel(like)[1])
     normal = field(start)
 
     def one(displacement: Array) -> Array:
@@ -45,16 +53,24 @@ def _jacobians(
 
 
 def return_form(
-    field: Flat, solver: Solver, nodes: Array, period: Array, matrices: Float[Array, "s n n"], kind: str, exact: float
+    flow: AbstractFlow,
+    like: PyTree,
+    solver: Solver,
+    nodes: Float[Array, "s m"],
+    period: Scalar,
+    matrices: Float[Array, "s n n"],
+    kind: str,
+    exact: float,
 ) -> Local | None:
     r"""What is critical at a bifurcation of a cycle: the multiplier, and the coefficient of the return map's normal form.
 
-    The field carries its parameter as the last coordinate; the matrices are those from node to node. The amplitude is the root
-    of the mean over the nodes of the square of the displacement across the flow. Kuznetsov (2004), equation (5.66), and of a
-    fold :math:`w^\top D^2P(v, v)/2`, with derivatives by central differences of Jacobians; NaN at a strong resonance.
+    The flow carries its parameter as the last coordinate, in states like `like`; the matrices are those from node to node. The
+    amplitude is the root of the mean over the nodes of the square of the displacement across the flow. Kuznetsov (2004),
+    equation (5.66), and of a fold :math:`w^\top D^2P(v, v)/2`, with derivatives by central differences of Jacobians; NaN at a
+    strong resonance.
     """
     n = matrices.shape[1]
-    velocities = np.asarray(jax.vmap(field)(nodes))[:, :n]
+    velocities = np.asarray(_velocities(flow, like, nodes))[:, :n]
     units = velocities / np.linalg.norm(velocities, axis=1)[:, None]
     across = np.eye(n) - units[:, :, None] * units[:, None, :]
     carried = [np.eye(n)]
@@ -71,7 +87,9 @@ def return_form(
         right, left = np.real(right) / np.linalg.norm(np.real(right)), np.real(left)
     left = left / np.vdot(left, right).conj()
     size = np.mean([np.linalg.norm(p @ m @ right) ** 2 for p, m in zip(across, carried[:-1], strict=True)])
-    once, twice = _derivatives(field, solver, nodes, period, right)
+    displacements, steps = _beside(nodes, right, 10 * solver.rtol)
+    beside = _jacobians(flow, like, solver, nodes[0], period, displacements)
+    once, twice = _derivatives(np.asarray(beside)[:, :n, :n], *steps)
     if kind == "fold":
         return Local(jnp.asarray(value), jnp.asarray(np.real(left @ once @ right) / (2 * size**0.5)), "")
     offset = np.linalg.solve(abs(value) ** 2 * np.eye(n) - matrix, once @ right.conj())
@@ -90,17 +108,27 @@ def _null(matrix: np.ndarray) -> np.ndarray:
     return np.linalg.svd(matrix)[2][-1].conj()
 
 
-def _derivatives(field: Flat, solver: Solver, nodes: Array, period: Array, mode: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The second derivative of the return map along a mode, and the third along it twice, as matrices."""
-    n, a, b = mode.size, np.real(mode), np.imag(mode)
-    reach = float(jnp.sqrt(jnp.mean(jnp.sum((nodes - jnp.mean(nodes, axis=0)) ** 2, axis=1))))
-    # Where the errors of a turn and those of the differences balance.
-    short, long = (reach * (10 * solver.rtol) ** power for power in (1 / 3, 1 / 4))
+@eqx.filter_jit
+def _velocities(flow: AbstractFlow, like: PyTree, states: Float[Array, "s m"]) -> Float[Array, "s m"]:
+    return jax.vmap(Flat(flow, _tree.ravel(like)[1]))(states)
+
+
+def _beside(nodes: Float[Array, "s m"], mode: np.ndarray, error: float) -> tuple[Array, tuple[float, float]]:
+    """Displacements from the first node along a mode, and their sizes for second and third derivatives.
+
+    They are such that the errors of a turn and those of the differences balance.
+    """
+    a, b = np.real(mode), np.imag(mode)
+    reach = float(jnp.sqrt(jnp.mean(jnp.sum((nodes - jnp.mean(nodes, axis=0, keepdims=True)) ** 2, axis=1))))
+    short, long = reach * error ** (1 / 3), reach * error ** (1 / 4)
     ways = np.stack([short * a, short * b, long * a, long * b, long * (a + b), long * (a - b)])
-    displacements = np.zeros((13, n + 1))
-    displacements[1:, :n] = np.concatenate([ways, -ways])
-    found = _jacobians(field, solver, nodes[0], period, jnp.asarray(displacements, nodes.dtype))
-    matrices = np.asarray(found)[:, :n, :n]
+    displacements = np.zeros((13, mode.size + 1))
+    displacements[1:, :-1] = np.concatenate([ways, -ways])
+    return jnp.asarray(displacements, nodes.dtype), (short, long)
+
+
+def _derivatives(matrices: np.ndarray, short: float, long: float) -> tuple[np.ndarray, np.ndarray]:
+    """The second derivative of a map along a mode, and the third along it twice, as matrices, from Jacobians `_beside`."""
     once = (matrices[1:3] - matrices[7:9]) / (2 * short)
     aa, bb, plus, minus = (matrices[3:7] + matrices[9:13] - 2 * matrices[0]) / long**2
     return once[0] + 1j * once[1], aa - bb + 0.5j * (plus - minus)

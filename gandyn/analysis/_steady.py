@@ -49,8 +49,9 @@ class Steady(AbstractBranch):
     def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"], slope: Array, extra: Any) -> Float[Array, " t"]:
         r"""Functions that change sign at a fold, a branch point, a Hopf or Neimark–Sacker point, and a flip (of maps only).
 
-        In turn the parameter's part of the tangent, the determinant of the slope bordered by the tangent, the product of all
-        :math:`\lambda_i + \lambda_j` (of maps :math:`\mu_i\mu_j - 1`), i < j, and that of all :math:`\mu_i + 1`.
+        In turn the parameter's part of the tangent, the smallest singular value of the slope bordered by the tangent with the
+        sign of the determinant, the product of all :math:`\lambda_i + \lambda_j` (of maps :math:`\mu_i\mu_j - 1`), i < j, and
+        that of all :math:`\mu_i + 1`.
         """
         n, discrete = slope.shape[0], isinstance(self.system, AbstractMap)
         matrix = without(slope[:, :n] + (jnp.eye(n, dtype=slope.dtype) if discrete else 0.0), self.aside)
@@ -91,9 +92,9 @@ class Steady(AbstractBranch):
 
 
 def bordered(slope: Float[Array, "n k"], tangent: Float[Array, " k"]) -> Scalar:
-    """The determinant of a slope bordered by the tangent, in a form that does not overflow."""
-    sign, logarithm = jnp.linalg.slogdet(jnp.concatenate([slope, tangent[None]]))
-    return sign * jnp.exp(logarithm / tangent.size)
+    """The smallest singular value of a slope bordered by the tangent, with the sign of the determinant."""
+    matrix = jnp.concatenate([slope, tangent[None]])
+    return jnp.linalg.slogdet(matrix)[0] * jnp.linalg.svd(matrix, compute_uv=False)[-1]
 
 
 def signed(factors: Array) -> Array:

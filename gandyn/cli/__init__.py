@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from ._options import FAILED, FINE, INTERRUPTED, MISUSED, Flow, Game, Json, Out, Sweeping, System, Words
+from ._options import FAILED, FINE, INTERRUPTED, MISUSED, Continuing, Flow, Game, Json, Out, Sweeping, System, Words
 from ._toml import expand
 
 _HELP = """GAN training as a dynamical system.
@@ -25,6 +25,7 @@ _EXAMPLES = """Examples:
   gandyn stability path/to/file.py:game --json
   gandyn assumptions segment --objective nonsaturating
   gandyn compare dirac --penalty r1=0.3 --map simgd=0.2 --map altgd=0.2 --map extragradient=0.2
+  gandyn continue dirac --penalty r1=0.3 --map simgd=0.5 --parameter h --span 0.2,2
   gandyn cycle dirac --objective wasserstein --penalty gp=0.7,points=real --at 1,0.5
   gandyn attractor dirac --objective nonsaturating --map simgd=0.2 --at 1,0.5
   gandyn notions uniform --penalty r1=0.3
@@ -128,6 +129,23 @@ def sweep(
     from ._sweep import run
 
     return run(game, system or System(), sweeping, as_json, out, figure)
+
+
+@app.command(name="continue")
+def continue_(
+    game: Game,
+    /,
+    *,
+    system: System | None = None,
+    continuing: Continuing,
+    as_json: Json = False,
+    out: Out = None,
+    figure: Annotated[Path | None, Parameter(metavar="FILE", help="Draw the branches, as svg, pdf or png.")] = None,
+) -> int:
+    """Follow an equilibrium as a number moves, both ways and through folds, and say which bifurcations it meets."""
+    from ._continue import run
+
+    return run(game, system or System(), continuing, as_json, out, figure)
 
 
 @app.command

@@ -131,3 +131,33 @@ class Sweeping:
     coordinator: Annotated[str | None, Parameter(metavar="HOST:PORT", help="The address of the first process.")] = None
     processes: Annotated[int | None, Parameter(metavar="COUNT", help="How many processes there are.")] = None
     process: Annotated[int | None, Parameter(metavar="NUMBER", help="Which one this is, from zero.")] = None
+
+
+@Parameter(name="*", group=Group("The branch", sort_key=1))
+@dataclass(frozen=True, kw_only=True)
+class Continuing:
+    """The number that moves, how far, and what is followed besides."""
+
+    parameter: Annotated[
+        str,
+        Parameter(
+            metavar="NAME",
+            help="The number that moves, as for `gandyn sweep --axis`: a penalty or field by its name, `noise`, the step size "
+            "`h`, any other number of the game by its path from `gandyn list --leaves GAME`.",
+        ),
+    ]
+    span: Annotated[
+        str,
+        Parameter(
+            metavar="LOW,HIGH",
+            allow_leading_hyphen=True,
+            help="Its lowest and highest value; the one that the options give, where the branch starts, lies between them.",
+        ),
+    ]
+    cycles: Annotated[
+        bool,
+        Parameter(
+            help="Also follow the cycles that are born at Hopf points, and of a map the orbits from its flips; --out NAME.json "
+            "then keeps them beside the branch, as NAME.2.json, NAME.3.json, ..."
+        ),
+    ] = False

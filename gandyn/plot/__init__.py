@@ -4,6 +4,7 @@ from ._animation import animation as animation
 from ._basins import basins as basins
 from ._boundary import boundary as boundary
 from ._branch import branch as branch
+from ._branch import periods as periods
 from ._chart import chart as chart
 from ._comparison import comparison as comparison
 from ._comparison import rate as rate

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 from matplotlib.axes import Axes
+from scipy.interpolate import PchipInterpolator
 
 from .. import _tree
 from ..analysis._branch import Branch, Special
@@ -24,6 +25,8 @@ _MARKS = {
     "torus": ("o", ORANGE),
     "period doubling": ("^", PURPLE),
 }
+# Points that are drawn for each that was computed.
+_BETWEEN = 8
 # Of equilibria and of cycles: how what is stable is drawn and called, and how what is not.
 _EQUILIBRIA = ((BLUE, "-", "stable"), (BLACK, "--", "not stable"))
 _CYCLES = ((GREEN, "-", "stable cycle"), (GREEN, (0, (2.2, 1.4)), "cycle, not stable"))
@@ -61,12 +64,22 @@ def _stable(branch: Branch) -> np.ndarray:
     return stable
 
 
+def _smooth(line: np.ndarray) -> np.ndarray:
+    """A curve through the points, by cubics along the way that turn nowhere else than these do."""
+    way = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(line, axis=0) / np.ptp(line, axis=0).clip(1e-300), axis=1)))
+    kept = np.append(True, np.diff(way) > 1e-9 * way[-1])
+    if kept.sum() < 3:
+        return line
+    places = np.interp(np.arange(_BETWEEN * (kept.sum() - 1) + 1) / _BETWEEN, np.arange(kept.sum()), way[kept])
+    return PchipInterpolator(way[kept], line[kept])(places)
+
+
 def _draw(ax: Axes, branch: Branch, curves: Sequence[_Curve]) -> None:
     solid, dashed = _EQUILIBRIA if branch.periods is None else _CYCLES
     for curve in curves:
         for line, stable in _stretches(_stable(branch), curve.points, curve.marks):
             color, dashes, name = solid if stable else dashed
-            ax.plot(*line.T, color=color, ls=dashes, lw=1.2, label=name)
+            ax.plot(*_smooth(line).T, color=color, ls=dashes, lw=1.2, label=name)
         for special, place in zip(branch.specials, curve.marks, strict=True):
             mark, color = _MARKS[special.kind]
             face = color if special.character == "supercritical" else "white"
