@@ -14,8 +14,8 @@ from .._results import RESULTS, check
 from .._system import AbstractSystem
 from ._branch import Special, exact, joined, padded
 from ._critical import AbstractCurve
-from ._curve import SLACK, begin
-from ._path import CLOSED, FAR, LEFT, RUNNING, STUCK, Path, corrected, follow, locate
+from ._curve import SLACK, begin, solved
+from ._path import CLOSED, FAR, LEFT, RUNNING, STUCK, Path, follow, locate
 
 _ENDS = {RUNNING: "points", LEFT: "span", STUCK: "lost", CLOSED: "closed", FAR: "unbounded"}
 # What ends a rotation.
@@ -68,27 +68,23 @@ class Boundary(eqx.Module):
         return "\n".join([*lines, *map(str, self.corners)])
 
 
-@eqx.filter_jit
-def _landed(problem: AbstractCurve, here: Array, ahead: Array) -> tuple[Array, Array]:
-    """Where the curve leaves its bounds ahead of the last point within them, and which of the last coordinates does; or -1."""
-    low, high = problem.bounds
-    m, equations = low.size, problem.beside(here)
-
-    def land(i: Array) -> tuple[Array, Array]:
-        axis = jnp.zeros_like(here).at[here.size - m + i].set(1.0)
-        bound, speed = jnp.where(ahead @ axis > 0, high[i], low[i]), ahead @ axis
-        guess = here + (bound - here @ axis) / jnp.where(speed == 0, 1.0, speed) * ahead
-        found = corrected(equations, guess, axis)
-        ending = found.point[-m:]
-        inside = jnp.all((ending >= low - SLACK) & (ending <= high + SLACK))
-        onwards = (found.point - here) @ ahead
-        there = found.converged & inside & jnp.all(jnp.isfinite(found.point)) & (speed != 0) & (onwards >= 0)
-        return found.point, jnp.where(there, onwards, jnp.inf)
-
-    points, ways = jax.lax.map(land, jnp.arange(m))
-    nearest = jnp.argmin(ways)
-    reached = jnp.isfinite(ways[nearest])
-    return jnp.where(reached, points[nearest], here), jnp.where(reached, nearest, -1)
+def _landed(problem: AbstractCurve, here: Array, ahead: np.ndarray) -> tuple[np.ndarray | None, int]:
+    """Where the curve leaves its bounds ahead of the last point within them, and which of the bounded coordinates does."""
+    low, high = np.asarray(problem.bounds)
+    found: list[tuple[float, np.ndarray, int]] = []
+    for i, speed in enumerate(ahead[-low.size :]):
+        axis = np.zeros_like(ahead)
+        axis[ahead.size - low.size + i] = 1.0
+        away = (high[i] if speed > 0 else low[i]) - axis @ np.asarray(here)
+        if speed == 0 or not np.isfinite(away):
+            continue
+        solution = solved(problem, here, here + jnp.asarray(away / speed * ahead), jnp.asarray(axis))
+        point, onwards = np.asarray(solution.point), float(np.dot(solution.point - here, ahead))
+        inside = np.all((point[-low.size :] >= low - SLACK) & (point[-low.size :] <= high + SLACK))
+        if bool(solution.converged) and inside and onwards >= 0:
+            found.append((onwards, point, i))
+    _, nearest, first = min(found, key=lambda entry: entry[0], default=(0.0, None, 0))
+    return nearest, first
 
 
 class _Facts(NamedTuple):
@@ -105,11 +101,11 @@ class _Facts(NamedTuple):
 def _facts(problem: AbstractCurve, points: Array) -> _Facts:
     def one(point: Array) -> _Facts:
         system, x = problem.at(point)
-        matrix, critical = problem.matrix(point), problem.eigenvalue(point)
+        (matrix, coefficient), critical = problem.local(point), problem.eigenvalue(point)
         others = problem.others(matrix, point)
         rotation = jnp.abs(jnp.angle(critical)) if problem.discrete else jnp.abs(critical.imag)
         growth = jnp.max(system.exponents(others).real, initial=-jnp.inf)
-        return _Facts(x, rotation, problem.coefficient(point, matrix), others, growth)
+        return _Facts(x, rotation, coefficient, others, growth)
 
     return jax.lax.map(one, points)
 
@@ -145,13 +141,13 @@ def _end(problem: AbstractCurve, path: Path, sense: int) -> tuple[np.ndarray, st
     if code != LEFT:
         return np.zeros((0, path.points.shape[1])), _ENDS[code]
     ahead = sense * np.asarray(path.tangents)[last]
-    point, first = _landed(problem, path.points[last], jnp.asarray(ahead))
-    if first < 0:
-        return np.zeros((0, path.points.shape[1])), _ENDS[STUCK]
-    if int(first) + 2 < problem.bounds.shape[1]:
+    point, first = _landed(problem, path.points[last], ahead)
+    if point is None:
+        return np.zeros((0, ahead.size)), _ENDS[STUCK]
+    if first + 2 < problem.bounds.shape[1]:
         name = "Bogdanov-Takens" if not problem.discrete else "1:1 resonance" if ahead[-3] > 0 else "1:2 resonance"
-        return np.asarray(point)[None], name
-    return np.asarray(point)[None], _ENDS[LEFT]
+        return point[None], name
+    return point[None], _ENDS[LEFT]
 
 
 def boundary(

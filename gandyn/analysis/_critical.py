@@ -53,8 +53,8 @@ class AbstractCurve(AbstractProblem):
         """The critical eigenvalue."""
 
     @abstractmethod
-    def coefficient(self, point: Float[Array, " k"], matrix: Float[Array, "n n"]) -> Float[Array, ""]:
-        """The normal form's coefficient, zero where it is that to rounding; the Jacobian is known."""
+    def local(self, point: Float[Array, " k"]) -> tuple[Float[Array, "n n"], Float[Array, ""]]:
+        """The Jacobian, and the normal form's coefficient, zero where it is that to rounding."""
 
     @property
     @abstractmethod
@@ -178,26 +178,27 @@ class Simple(AbstractCurve):
         u, _, rows = jnp.linalg.svd(matrix - self.target * jnp.eye(self.size, dtype=matrix.dtype))
         return jnp.linalg.det(u) * jnp.linalg.det(rows) * (rows[-1] @ v) * u[:, -1]
 
-    def _curvature(self, point: Array, left: Array, size: Array) -> Array:
-        """The left null vector on the second derivative along the mode; the Jacobian's size says what rounding is."""
-        n, v = self.size, point[self.size : 2 * self.size]
-        along = jnp.zeros_like(point).at[:n].set(v)
-        second = jax.jvp(lambda p: self.applied(p, v), (point,), (along,))[1]
+    def _curvature(self, slope: Array, v: Array, left: Array) -> Array:
+        """The left null vector on the second derivative along the mode, which is part of the derivative of the residual."""
+        n, size = self.size, jnp.linalg.norm(self.from_slope(slope))
+        second = slope[n : 2 * n, :n] @ v
         return _clean(left @ second, jnp.abs(left) @ jnp.abs(second) + size)
 
-    def coefficient(self, point: Float[Array, " k"], matrix: Float[Array, "n n"]) -> Float[Array, ""]:
+    def local(self, point: Float[Array, " k"]) -> tuple[Float[Array, "n n"], Float[Array, ""]]:
         if self.target < 0:
-            return self.cubic(point, matrix)
-        v = point[self.size : 2 * self.size]
+            matrix = self.matrix(point)
+            return matrix, self.cubic(point, matrix)
+        slope, v = self.slope(point), point[self.size : 2 * self.size]
+        matrix = self.from_slope(slope)
         left = self._left(matrix, v)
-        return self._curvature(point, left, jnp.linalg.norm(matrix)) / (2 * (left @ v))
+        return matrix, self._curvature(slope, v, left) / (2 * (left @ v))
 
     def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"], slope: Array, extra: Any) -> Float[Array, " t"]:
         """In the order of `corners`: where the coefficient vanishes, the eigenvalue is double, or another is critical too."""
         matrix, v = self.from_slope(slope), point[self.size : 2 * self.size]
         left = self._left(matrix, v)
         flip = self.target < 0
-        first = self.cubic(point, matrix) if flip else self._curvature(point, left, jnp.linalg.norm(matrix))
+        first = self.cubic(point, matrix) if flip else self._curvature(slope, v, left)
         more = self.beside_others(self.others(matrix, point))
         return jnp.stack([first, _clean(left @ v, jnp.ones(())), *([more[0], more[2]] if flip else more[1:])])
 
@@ -255,8 +256,9 @@ class Pair(AbstractCurve):
             return turn + 1j * jnp.sqrt(1 - turn**2)
         return 1j * jnp.sqrt(jnp.maximum(turn, 0.0)) * self.tempo
 
-    def coefficient(self, point: Float[Array, " k"], matrix: Float[Array, "n n"]) -> Float[Array, ""]:
-        return self.cubic(point, matrix)
+    def local(self, point: Float[Array, " k"]) -> tuple[Float[Array, "n n"], Float[Array, ""]]:
+        matrix = self.matrix(point)
+        return matrix, self.cubic(point, matrix)
 
     def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"], slope: Array, extra: Any) -> Float[Array, " t"]:
         """In the order of `corners`: where the coefficient vanishes, the angle is resonant, or another mode is critical too."""

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, PyTree
 
 from .. import _tree
 from .._evolve import prepare
@@ -19,12 +19,13 @@ from ._critical import AbstractCurve, Pair, Simple
 from ._linear import jacobian
 from ._memory import idle, settled, without
 from ._moved import move
+from ._path import Found, corrected
 from ._switch import _repeated
 
 # By how much a point on a bound may seem to lie beyond it.
 SLACK = 1e-8
-# How often the first point is corrected, and how far that may lead, relative to one plus the norm of all but the parameters.
-_STEPS, _NEAR = 12, 0.1
+# How far the first point may be from the guess, relative to one plus the norm of all but the parameters.
+_NEAR = 0.1
 _OF_CYCLES = {"fold of cycles": "fold", "period doubling": "flip", "torus": "Neimark-Sacker"}
 
 
@@ -121,29 +122,29 @@ def begin(system: AbstractSystem, where: Lenses, guess: PyTree | Special, spans:
         raise ValueError(f"boundary: the parameters start at {tuple(values.tolist())}, outside the spans {spans}.")
     system, state = prepare(system, guess.state if isinstance(guess, Special) else guess)
     problem = _start(system, chosen, guess, values, state, bounds)
-    origin, tangent = _nearest(problem)
-    if not bool(jnp.all(jnp.isfinite(origin))):
-        raise RuntimeError(
-            f"boundary: there is no {problem.kind} point near {tuple(values.tolist())}. Start from one of `continuation(...)` "
-            "in the first parameter, or at a critical value and the equilibrium there."
-        )
-    return eqx.tree_at(lambda p: p.origin, problem, origin), tangent
+    point, tangent = _nearest(problem, bounds / (bounds[1] - bounds[0]))
+    return eqx.tree_at(lambda p: p.origin, problem, jnp.asarray(point, problem.origin.dtype)), tangent
 
 
 @eqx.filter_jit
-def _nearest(problem: AbstractCurve) -> tuple[Array, Array]:
-    """The point of the curve nearest to its origin, NaN if there is none within the bounds, and the curve's tangent."""
-    equations, start, (low, high) = problem.beside(problem.origin), problem.origin, problem.bounds
+def solved(problem: AbstractCurve, beside: Array, guess: Array, normal: Array) -> Found:
+    """The point of the curve on the plane through a guess, with the conditions that hold beside another point."""
+    return corrected(problem.beside(beside), guess, normal)
 
-    def closer(_: Int[Array, ""], carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        residual, slope, _ = equations.measure(carry[0])
-        step = jnp.linalg.lstsq(slope, residual)[0]
-        return carry[0] - step, slope, jnp.linalg.norm(step)
 
-    slope = jnp.zeros((start.size - 1, start.size), start.dtype)
-    point, slope, last = jax.lax.fori_loop(0, _STEPS, closer, (start, slope, jnp.linalg.norm(start)))
-    tangent, ending = jnp.linalg.svd(slope)[2][-1], point[-low.size :]
-    inside = jnp.all((ending >= low - SLACK) & (ending <= high + SLACK))
-    near = jnp.linalg.norm(point - start) < _NEAR * (1 + jnp.linalg.norm(start[:-2]))
-    still = last < jnp.finfo(start.dtype).eps ** 0.5 * (1 + jnp.linalg.norm(point))
-    return jnp.where(still & inside & near, point, jnp.nan), jnp.where(tangent[-1] < 0, -tangent, tangent)
+def _nearest(problem: AbstractCurve, ends: np.ndarray) -> tuple[np.ndarray, Array]:
+    """The point of the curve near its origin, for one of the two parameters, and the curve's tangent."""
+    start = np.asarray(problem.origin)
+    for fixed in (-1, -2):
+        found = solved(problem, problem.origin, problem.origin, jnp.zeros_like(problem.origin).at[fixed].set(1.0))
+        point = np.asarray(found.point)
+        inside = np.all((point[-2:] >= ends[0] - SLACK) & (point[-2:] <= ends[1] + SLACK))
+        near = np.linalg.norm(point - start) < _NEAR * (1 + np.linalg.norm(start[:-2]))
+        if bool(found.converged) and inside and near:
+            tangent = np.linalg.svd(np.asarray(found.slope))[2][-1]
+            return point, jnp.asarray(tangent * (1 if tangent[-1] >= 0 else -1), found.point.dtype)
+    place = tuple((start[-2:] * np.asarray(problem.units)).tolist())
+    raise RuntimeError(
+        f"boundary: there is no {problem.kind} point near {place}. Start from one of `continuation(...)` in the first "
+        "parameter, or at a critical value and the equilibrium there."
+    )
