@@ -11,15 +11,19 @@ from jaxtyping import Array, Float, PyTree, Scalar
 
 from .._results import RESULTS
 from ._path import AbstractProblem, Path, pinpoint
-from ._verdict import Stability
+from ._verdict import STABLE, UNSTABLE, VERDICTS, Stability
+
+# The kind where modes cross that no test function of a single one sees.
+SEVERAL = "several modes"
 
 
 class Special(eqx.Module):
     r"""A bifurcation on a branch: where, of which kind, and what its normal form says.
 
-    `kind` is `fold`, `branch point`, `Hopf`, `Neimark-Sacker` or `flip`, and on a branch of cycles `fold of cycles`, `branch
-    point`, `period doubling` or `torus`; there `state` is one on the cycle, whose `period` is given, and `orbit` is the whole
-    turn, as in a branch's `states`. `eigenvalue` is the critical one, of a cycle its multiplier.
+    `kind` is `fold`, `branch point`, `Hopf`, `Neimark-Sacker` or `flip`, or `several modes` where stability changes with
+    several of them at once, as where a game has a symmetry. On a branch of cycles it is `fold of cycles`, `branch point`,
+    `period doubling` or `torus`; there `state` is one on the cycle, whose `period` is given, and `orbit` is the whole turn, as
+    in a branch's `states`. `eigenvalue` is the critical one, of a cycle its multiplier.
 
     `coefficient` is that of the normal form: the real part of the cubic one of an oscillating mode (see `normal_form`), of a
     fold the quadratic one, :math:`w^\top D^2F(v, v)/2` with :math:`w^\top v = 1` and v of unit length; of cycles those of the
@@ -44,7 +48,9 @@ class Special(eqx.Module):
     def __str__(self) -> str:
         more = f", {self.character}" if self.character else ""
         period = "" if self.period is None else f", period {float(self.period):.10g}"
-        return f"{self.kind} at {float(self.value):.12g}{period}{more} (coefficient {float(self.coefficient):.6g})"
+        known = np.isfinite(float(self.coefficient))
+        detail = f"coefficient {float(self.coefficient):.6g}" if known else f"eigenvalue {complex(self.eigenvalue):.6g}"
+        return f"{self.kind} at {float(self.value):.12g}{period}{more} ({detail})"
 
 
 class Branch(eqx.Module):
@@ -76,13 +82,20 @@ class Branch(eqx.Module):
     def __str__(self) -> str:
         values = np.asarray(self.values)
         extent = f"{values.min():.6g} to {values.max():.6g}, {values.size} points; ends: {', '.join(self.ends)}"
-        lines = [f"branch       {extent}", *map(str, self.specials)]
+        lines = [f"branch       {extent}", *self._verdicts(), *map(str, self.specials)]
         if self.periods is not None:
             periods = np.asarray(self.periods)
             lines.insert(1, f"periods      {periods.min():.6g} to {periods.max():.6g}")
         if self.vertical:
             lines.insert(1, "vertical     a family at one value of the parameter, as around a centre")
         return "\n".join(lines)
+
+    def _verdicts(self) -> list[str]:
+        """Which verdicts there are along the branch, in its order."""
+        codes, values = np.asarray(self.stability.code), np.asarray(self.values)
+        ends = np.flatnonzero(np.diff(codes, append=-1))
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        return [f"{VERDICTS[codes[i]]:12s} from {values[i]:.6g} to {values[j]:.6g}" for i, j in zip(starts, ends, strict=True)]
 
 
 class AbstractBranch(AbstractProblem):
@@ -128,8 +141,8 @@ def padded(array: Array) -> Array:
     return jnp.concatenate([array, jnp.repeat(array[-1:], more, axis=0)])
 
 
-def specials(problem: AbstractBranch, path: Path) -> tuple[Special, ...]:
-    """The bifurcations between the points of a path, in its order."""
+def specials(problem: AbstractBranch, path: Path, codes: np.ndarray) -> tuple[Special, ...]:
+    """The bifurcations between the points of a path, in its order, with the verdicts at the points."""
     kinds, points, tangents, tests = problem.kinds(), path.points, path.tangents, np.asarray(path.tests)
     signs = np.where(np.abs(tests) > problem.noise(tests), np.sign(tests), 0.0)
     # A path that starts where another one crosses has no sign there.
@@ -137,7 +150,12 @@ def specials(problem: AbstractBranch, path: Path) -> tuple[Special, ...]:
     signs[1:-1] = np.where(through, signs[2:], signs[1:-1])
     places, which = np.nonzero(signs[1:] * signs[:-1] < 0)
     found: list[tuple[int, float, Special]] = []
-    for i, j in zip(places, which, strict=True):
+    decided = np.isin(codes, (STABLE, UNSTABLE))
+    changes = decided[1:] & decided[:-1] & (codes[1:] != codes[:-1])
+    # What is seen by its own test function needs no other, which therefore comes last.
+    for j, i in sorted(zip(which, places, strict=True)):
+        if kinds[j] == SEVERAL and (not changes[i] or any(place == i for place, _, _ in found)):
+            continue
         place, ends = int(i), slice(int(i), int(i) + 2)
         sought = points[ends], tangents[ends], path.tests[ends, int(j)], jnp.asarray(j)
         point, extra = pinpoint(problem, *sought)

@@ -79,12 +79,13 @@ def _at_birth(problem: Periodic, special: Special) -> tuple[Array, PyTree, Array
 def _branch(begin: Start, path: Path, ends: tuple[str, str], result: RESULTS) -> Branch:
     """The branch of a path, with what is known of its points."""
     problem, count, points = begin.problem, len(path.points), padded(path.points)
-    found = specials(problem, path)
     if isinstance(problem, Steady):
         states, stability = jax.tree.map(lambda leaf: leaf[:count], _equilibria(problem, points))
+        found = specials(problem, path, np.asarray(stability.code))
         return Branch(path.points[:, -1] * problem.unit, states, stability, found, None, ends, result)
     rows = _cycles(problem, points, jax.tree.map(padded, path.extras))
     rows = path.points[:, -1] * problem.unit, *jax.tree.map(lambda leaf: leaf[:count], rows)
+    found = specials(problem, path, np.asarray(rows[-1].code))
     if begin.origin is not None and begin.origin.kind == "Hopf":
         rows = jax.tree.map(lambda first, rest: jnp.concatenate([first, rest]), _at_birth(problem, begin.origin), rows)
     values, states, periods, stability = rows

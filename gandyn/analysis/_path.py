@@ -176,10 +176,9 @@ class _Aim(NamedTuple):
     landing: Array
 
 
-def _longer(length: Array, found: Found, good: Array, largest: Array) -> Array:
-    """The next step, by how easily the last one was corrected."""
-    factor = jnp.where(good, jnp.where(found.steps <= 3, 1.5, jnp.where(found.steps > 5, 0.6, 1.0)), 0.5)
-    return jnp.minimum(length * factor, largest * (1 + jnp.linalg.norm(found.point[:-1])))
+def _factor(steps: Array, good: Array) -> Array:
+    """By how much the next step is longer, by how easily the last one was corrected."""
+    return jnp.where(good, jnp.where(steps <= 3, 1.5, jnp.where(steps > 5, 0.6, 1.0)), 0.5)
 
 
 def _edge(here: Array, beyond: Array, ends: Array) -> Array:
@@ -228,8 +227,9 @@ def _follow(
         kept = going & (halt == RUNNING)
         place, rows = jnp.where(kept, path.filled, capacity), (point, sense * turned, tested(found, turned), found.extra)
         filled = jax.tree.map(lambda old, row: old.at[place].set(row, mode="drop"), path[:4], rows)
-        length = jnp.where(later & ~outside, _longer(aim.length, found, good, jnp.abs(largest)), aim.length)
         here, ahead = jnp.where(kept, point, aim.here), jnp.where(kept, turned, aim.ahead)
+        most = jnp.abs(largest) * (1 + jnp.linalg.norm(here[:-1]))
+        length = jnp.where(later & ~outside, jnp.minimum(aim.length * _factor(found.steps, good), most), aim.length)
         guess, normal = jnp.where(outside, _edge(here, point, ends), here + length * ahead), jnp.where(outside, outwards, ahead)
         following = _Aim(here, ahead, guess, normal, length, outside)
         return path._make((*filled, path.filled + kept, code)), following

@@ -8,8 +8,8 @@ from jaxtyping import Array, Bool, Float, PyTree, Scalar
 
 from .. import _tree
 from .._system import AbstractMap, AbstractSystem
-from ._branch import AbstractBranch, Special, exact
-from ._linear import eigenvalues
+from ._branch import SEVERAL, AbstractBranch, Special, exact
+from ._linear import eigenvalues, jacobian
 from ._local import local
 from ._memory import without
 from ._moved import Moved, move
@@ -51,27 +51,28 @@ class Steady(AbstractBranch):
 
         In turn the parameter's part of the tangent, the smallest singular value of the slope bordered by the tangent with the
         sign of the determinant, the product of all :math:`\lambda_i + \lambda_j` (of maps :math:`\mu_i\mu_j - 1`), i < j, and
-        that of all :math:`\mu_i + 1`.
+        that of all :math:`\mu_i + 1`. Where several modes cross at once these may keep their signs, and only the last changes:
+        the growth of the leading mode, of maps its modulus less one.
         """
         n, discrete = slope.shape[0], isinstance(self.system, AbstractMap)
         matrix = without(slope[:, :n] + (jnp.eye(n, dtype=slope.dtype) if discrete else 0.0), self.aside)
         values = eigenvalues(matrix)
         i, j = jnp.triu_indices(n, 1)
         if discrete:
-            pairs, reverse = values[i] * values[j] - 1, [signed(values + 1)]
+            pairs, reverse, growth = values[i] * values[j] - 1, [signed(values + 1)], jnp.max(jnp.abs(values)) - 1
         else:
             scale = jnp.max(jnp.abs(values)) + jnp.finfo(slope.dtype).tiny
-            pairs, reverse = (values[i] + values[j]) / scale, []
-        return jnp.stack([tangent[-1], bordered(slope, tangent), signed(pairs), *reverse])
+            pairs, reverse, growth = (values[i] + values[j]) / scale, [], jnp.max(values.real)
+        return jnp.stack([tangent[-1], bordered(slope, tangent), signed(pairs), *reverse, growth])
 
     def kinds(self) -> tuple[str, ...]:
         """In the order of `tests`."""
         discrete = isinstance(self.system, AbstractMap)
-        return ("fold", "branch point", *(("Neimark-Sacker", "flip") if discrete else ("Hopf",)))
+        return ("fold", "branch point", *(("Neimark-Sacker", "flip") if discrete else ("Hopf",)), SEVERAL)
 
     def noise(self, tests: np.ndarray) -> np.ndarray | float:
         """A thousand roundings of the largest value."""
-        return _NOISE * self.precision() * np.abs(tests).max(axis=0)
+        return _NOISE * self.precision() * np.nanmax(np.abs(tests), axis=0)
 
     def precision(self) -> float:
         """That of the type."""
@@ -81,6 +82,12 @@ class Steady(AbstractBranch):
         """With the eigenvalues and the normal form of the equilibrium."""
         point = branch_point(self, point) if kind == "branch point" else point
         system, x = self.at(point)
+        if kind == SEVERAL:
+            eigenvalue = several(np.linalg.eigvals(np.asarray(jacobian(system, x))), isinstance(system, AbstractMap))
+            nothing = jnp.full_like(point, jnp.nan)
+            return Special(
+                point[-1] * self.unit, x, jnp.asarray(eigenvalue), nothing[0], nothing, None, None, kind, "", self.times
+            )
         found = local(system, x, kind, exact(self.precision()))
         if found is None:
             return None
@@ -89,6 +96,12 @@ class Steady(AbstractBranch):
             other = other_tangent(self, point, tangent).at[-1].multiply(self.unit)
         value, (eigenvalue, coefficient, character) = point[-1] * self.unit, found
         return Special(value, x, eigenvalue, coefficient, other, None, None, kind, character, self.times)
+
+
+def several(values: np.ndarray, discrete: bool) -> complex:
+    """The eigenvalue with which several modes cross: the leading one, of a pair the upper."""
+    leading = values[np.argmax(np.abs(values) if discrete else np.real(values))]
+    return complex(np.real(leading), abs(np.imag(leading)))
 
 
 def bordered(slope: Float[Array, "n k"], tangent: Float[Array, " k"]) -> Scalar:

@@ -19,7 +19,7 @@ from ._cycle import Cycle
 from ._equilibrium import _equilibrium, default_solver
 from ._linear import jacobian
 from ._memory import idle, settled
-from ._moved import Moved, move
+from ._moved import Moved, move, shared_value
 from ._path import first_tangent
 from ._periodic import NODES, Periodic
 from ._shooting import follow
@@ -52,7 +52,7 @@ def start(
     chosen = _tree.select(system, where)
     _tree.check_tied(system, chosen, AbstractSystem)
     moved: Moved = tuple((i, jnp.ones(())) for i in chosen)
-    value = guess.value if isinstance(guess, Special) else _tree.real(jax.tree.leaves(where(system))[0])
+    value = guess.value if isinstance(guess, Special) else shared_value(system, where)
     if not span[0] <= float(value) <= span[1]:
         raise ValueError(f"The parameter starts at {float(value)}, outside the span {span}.")
     state = guess.state if isinstance(guess, Special | Cycle) else guess

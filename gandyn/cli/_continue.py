@@ -34,7 +34,8 @@ def run(game: str, options: System, continuing: Continuing, as_json: bool, out: 
     setup = assemble(game, options)
     name = choose(continuing.parameter, setup.numbers, "number of this system")
     found = _branches(setup, setup.numbers[name], _span(continuing.span), continuing.cycles)
-    chosen = settings(game, options) | dataclasses.asdict(continuing)
+    given = {key: value for key, value in dataclasses.asdict(continuing).items() if value}
+    chosen = settings(game, options) | given | {"parameter": name}
     if out is not None:
         for i, branch in enumerate(found):
             file = out if i == 0 else out.with_suffix(f".{i + 1}{out.suffix}")
@@ -74,11 +75,14 @@ def _branches(setup: Setup, number: Number, span: tuple[float, float], cycles: b
 
 def _in_options(branch: Branch, leaf: Callable[[Any], Any], span: tuple[float, float]) -> Branch:
     """The branch with the values that the option has, where the leaf holds another number, such as a variance."""
-    if all(float(np.asarray(leaf(value))) == value for value in span):
+    if all(float(np.asarray(leaf(value))) == value for value in np.linspace(*span, 5)):
         return branch
+    low, high = (float(np.asarray(leaf(value))) for value in span)
 
     def asked(held: Any) -> Any:
-        values = [scipy.optimize.toms748(lambda v, x=x: float(leaf(v) - x), *span) for x in np.ravel(held)]
+        # Rounding may have put an end beyond the span.
+        inside = np.clip(np.ravel(held), low, high)
+        values = [scipy.optimize.toms748(lambda v, x=x: float(leaf(v) - x), *span) for x in inside]
         return _tree.real(np.array(values, dtype=float).reshape(np.shape(held)))
 
     specials = tuple(eqx.tree_at(lambda s: s.value, special, asked(special.value)) for special in branch.specials)

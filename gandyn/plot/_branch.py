@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, ArrayLike, PyTree
 from matplotlib.axes import Axes
 from scipy.interpolate import PchipInterpolator
 
@@ -86,10 +86,10 @@ def _draw(ax: Axes, branch: Branch, curves: Sequence[_Curve]) -> None:
             ax.plot(*place, mark, ms=5, color=color, mfc=face, mew=1.0, zorder=5, label=special.kind)
 
 
-def _curve(branch: Branch, heights: Array, marks: Sequence[Array]) -> _Curve:
-    points = np.stack([np.asarray(branch.values), np.asarray(heights)], axis=1)
-    places = [(float(special.value), float(mark)) for special, mark in zip(branch.specials, marks, strict=True)]
-    return _Curve(points, np.array(places).reshape(-1, 2))
+def _curve(branch: Branch, heights: ArrayLike, marks: Sequence[ArrayLike]) -> _Curve:
+    values = [float(special.value) for special in branch.specials]
+    places = np.stack([np.array(values), np.array(marks, dtype=float)], axis=1)
+    return _Curve(np.stack([np.asarray(branch.values), np.asarray(heights)], axis=1), places)
 
 
 def _peak(heights: np.ndarray) -> float:
@@ -108,7 +108,7 @@ def _curves(branch: Branch, height: Callable[[PyTree], Array]) -> list[_Curve]:
     turns = np.asarray(jax.vmap(jax.vmap(height))(branch.states))
     marked = [np.asarray(jax.vmap(height)(special.orbit)) for special in branch.specials]
     return [
-        _curve(branch, *([sign * _peak(sign * turn) for turn in rows] for rows in (turns, marked)))  # pyright: ignore
+        _curve(branch, np.array([sign * _peak(sign * turn) for turn in turns]), [sign * _peak(sign * turn) for turn in marked])
         for sign in (1.0, -1.0)
     ]
 

@@ -100,6 +100,12 @@ def test_the_period_doublings_of_the_logistic_map():
     kinds, values = zip(*specials(double), strict=True)
     assert kinds == ("flip", "branch point", "flip")
     np.testing.assert_allclose(values, [1 + 6**0.5, 3.0, 1 + 6**0.5], rtol=1e-11)
+    # Both points of the orbit, from the flip of the map itself.
+    orbit = gd.continuation(Logistic(2.0), lambda s: s.r, flip.specials[1], (1.5, 3.8))
+    assert [special.times for special in orbit.specials] == [2, 2, 2]
+    np.testing.assert_allclose([value for _, value in specials(orbit)], values, rtol=1e-11)
+    r, x = np.asarray(orbit.values), np.asarray(orbit.states)[:, 0]
+    np.testing.assert_allclose(r**2 * x**2 - r * (r + 1) * x + r + 1, 0.0, atol=1e-10)
 
 
 def test_the_neimark_sacker_point_of_the_delayed_logistic_map():
