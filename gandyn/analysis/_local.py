@@ -36,7 +36,11 @@ def local(system: AbstractSystem, x: PyTree, kind: str, exact: float) -> Local |
     # Where the eigenvalues of a pair are real the test function vanishes too, at a neutral saddle.
     if kind != "flip" and not (off <= exact and abs(value.imag) > exact):
         return None
-    mode = vectors[:, np.argmin(np.abs(values - value))]
+    near = np.abs(values - value)
+    if np.sum(near <= exact) > 1:
+        # Several modes cross together, whose form is not that of one.
+        return Local(jnp.asarray(value), jnp.asarray(jnp.nan), "")
+    mode = vectors[:, np.argmin(near)]
     try:
         form = form_of_mode(system, x, matrix, complex(value.real) if kind == "flip" else value, mode)
     except ValueError:

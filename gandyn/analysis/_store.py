@@ -117,7 +117,7 @@ class Store:
         if self.done().all():
             for stray in (*self.path.rglob("*.partial"), *(self.path / DONE).glob("*.lock")):
                 stray.unlink(missing_ok=True)
-            for stray in self.path.parent.glob(f".{escape(self.path.name)}.*.partial"):
+            for stray in self.path.parent.glob(f".{escape(self.path.name)}.{'[0-9a-f]' * 8}.partial"):
                 shutil.rmtree(stray, ignore_errors=True)
 
     @contextlib.contextmanager

@@ -187,6 +187,8 @@ def sweep(
         raise ValueError(
             f"sweep: shard=(i, n) is part i = 1, ..., n of the blocks of a store; got {shard} and store={store!r}."
         )
+    if chunk < 1:
+        raise ValueError(f"sweep: chunk is the most cells at once, at least one; got {chunk}.")
     grid = lay(system, axes, chunk)
     system = _tree.system_arrays(system)
     about = settings(fn, system, grid) | environment()

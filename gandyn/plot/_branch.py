@@ -21,6 +21,7 @@ _MARKS = {
     "Hopf": ("o", ORANGE),
     "Neimark-Sacker": ("o", ORANGE),
     "flip": ("^", PURPLE),
+    "several modes": ("P", ORANGE),
     "fold of cycles": ("s", VERMILION),
     "torus": ("o", ORANGE),
     "period doubling": ("^", PURPLE),

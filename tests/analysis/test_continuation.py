@@ -184,3 +184,42 @@ def test_the_picture():
     assert max(np.max(line.get_ydata()) for line in solid) < 1e-6
     assert sum(line.get_marker() == "s" for line in ax.lines) == 2
     assert ax.get_xlabel() == "p"
+
+
+class Twins(gd.AbstractFlow):
+    """Two Stuart-Landau oscillators that do not know of one another."""
+
+    p: jax.Array
+
+    def __call__(self, x):
+        def spin(z):
+            return jnp.stack([self.p * z[0] - z[1], z[0] + self.p * z[1]]) - z * (z @ z)
+
+        return jnp.concatenate([spin(x[:2]), spin(x[2:])])
+
+
+def test_several_modes_that_cross_at_once():
+    # Two pairs: no product over modes changes its sign, but the verdict does.
+    branch = gd.continuation(Twins(-0.3), parameter, jnp.zeros(4), (-1.0, 1.0))
+    assert specials(branch) == [("several modes", pytest.approx(0.0, abs=1e-14))]
+    np.testing.assert_allclose(branch.specials[0].eigenvalue, 1j, atol=1e-14)
+    assert np.isnan(branch.specials[0].coefficient)
+    assert "unstable     from" in str(branch)
+
+
+def test_a_branch_that_ends_where_the_field_does():
+    class Root(gd.AbstractFlow):
+        p: jax.Array
+
+        def __call__(self, x):
+            return jnp.sqrt(self.p) - x
+
+    branch = gd.continuation(Root(jnp.asarray(0.5)), parameter, jnp.array([0.7]), (-0.5, 1.0), throw=False)
+    assert branch.ends == ("lost", "span")
+    assert float(branch.values[0]) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_parameter_has_one_value():
+    step = gd.AltGD(gd.games.dirac(), (0.1, 0.4))
+    with pytest.raises(ValueError, match=r"\[0.1, 0.4\], and a parameter has one"):
+        gd.continuation(step, lambda s: s.h, ORIGIN, (0.05, 1.0))
