@@ -4,10 +4,10 @@ import gc
 import os
 
 # Compilation is what the tests wait for, which all that would make programs faster makes longer.
-QUICKLY_COMPILED = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
 )
-os.environ.setdefault("XLA_FLAGS", QUICKLY_COMPILED)
 
 import jax
 import jaxtyping

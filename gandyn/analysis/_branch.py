@@ -27,8 +27,8 @@ class Special(eqx.Module):
 
     `coefficient` is that of the normal form: the real part of the cubic one of an oscillating mode (see `normal_form`), of a
     fold the quadratic one, :math:`w^\top D^2F(v, v)/2` with :math:`w^\top v = 1` and v of unit length; of cycles those of the
-    return map. It is NaN where there is none, as at a strong resonance or where several modes cross. `character` says `supercritical`, `subcritical` or
-    `degenerate` (as at a centre) of an oscillating mode, and is empty otherwise.
+    return map. It is NaN where there is none, as at a strong resonance or where several modes cross. `character` says
+    `supercritical`, `subcritical` or `degenerate` (as at a centre) of an oscillating mode, and is empty otherwise.
 
     At a branch point `other` is the tangent of the branch that crosses, in the coordinates of the path. The system of the
     branch was the one that it was asked of, applied `times` times.
