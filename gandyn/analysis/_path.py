@@ -219,6 +219,9 @@ def _follow(
         outside = good & later & ~aim.landing & ((point[-1] < ends[0]) | (point[-1] > ends[1]))
         going = good & ~outside
         halt = jnp.where(going & later, equations.halt(aim.here, point, turned, found.extra), RUNNING)
+        # What a path shrinks to it comes near to, by steps that are halved.
+        far_off = (halt == SHRUNK) & (aim.length > jnp.abs(first) / 10)
+        good, going, halt = good & ~far_off, going & ~far_off, jnp.where(far_off, RUNNING, halt)
         back = (path.filled > 5) & (jnp.linalg.norm(point - start) < aim.length) & (turned @ tangent * sense > _TURN)
         far = jnp.linalg.norm(point[:-1]) > _FAR * (1 + jnp.linalg.norm(start[:-1]))
         stuck = ~good & ((aim.length / 2 < jnp.abs(smallest)) | ~later)

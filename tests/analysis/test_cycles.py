@@ -42,6 +42,11 @@ def fish(p, x):
     return jnp.stack([prey, -x[1] + 3 * x[0] * x[1], -x[2]])
 
 
+def rotation(p, x):
+    """Cycles everywhere, at every value of the parameter."""
+    return jnp.stack([-x[1], x[0], -x[2]])
+
+
 def _tube(x, normal):
     """A circle of radius one, once round in 2 pi; `normal` is the velocity of the displacement from it, by the angle."""
     radius, angle = jnp.sqrt(x[0] ** 2 + x[1] ** 2), jnp.arctan2(x[1], x[0])
@@ -73,7 +78,7 @@ def fold(p, x):
     return _tube(x, lambda angle, u, z: (p - u**2, -z))
 
 
-FIELDS = (lure, circuit, stuart_landau, centre, tank, fish, torus, moebius, fold)
+FIELDS = (lure, circuit, stuart_landau, centre, tank, fish, torus, moebius, fold, rotation)
 
 
 class Model(gd.AbstractFlow):
@@ -94,18 +99,19 @@ def model(field, p):
     return Model(jnp.asarray(FIELDS.index(field)), jnp.asarray(p))
 
 
-def ring(size=1.0):
+def ring(size=1.0, period=2 * np.pi):
     """The circle around the third axis, which `_tube` goes round in 2 pi, as `gd.cycle` would return it."""
     angles = jnp.linspace(0.0, 2 * jnp.pi, 121)
     states = jnp.stack([size * jnp.cos(angles), size * jnp.sin(angles), 0 * angles], axis=1)
     one, none = jnp.ones(()), jnp.zeros((2,))
     return gd.Cycle(
-        2 * jnp.pi * one, angles, states, none + 0j, none, 0 * one, 0 * one, one > 0, 0 * one, gd.RESULTS.successful, {}
+        period * one, angles, states, none + 0j, none, 0 * one, 0 * one, one > 0, 0 * one, gd.RESULTS.successful, {}
     )
 
 
 def follow(field, start, guess, span, **more):
-    return gd.continuation(model(field, start), parameter, guess, span, **more)
+    # Long steps: what is found does not depend on them, and there are fewer.
+    return gd.continuation(model(field, start), parameter, guess, span, step=0.1, **more)
 
 
 def born(field, start, guess, span, cycles, **more):
@@ -222,3 +228,25 @@ def test_coefficients_in_closed_form(field, kind, coefficient):
     # The squares of the differences' steps, 3e-6, times what the next derivatives amount to.
     np.testing.assert_allclose(sign * special.coefficient, coefficient, rtol=5e-5)
     assert special.character == ("" if field is fold else "supercritical")
+
+
+def test_cycles_that_shrink_end_in_the_hopf_point():
+    branch = follow(stuart_landau, 0.25, ring(0.5, 2 * np.pi / 1.875), (-0.5, 0.5))
+    assert branch.ends == ("Hopf point", "span")
+    p = np.asarray(branch.values)
+    assert 0 < p[0] < 1e-5
+    # What Newton's method leaves open.
+    np.testing.assert_allclose(np.linalg.norm(branch.states[:, 0, :2], axis=-1), np.sqrt(p), atol=1e-10)
+
+
+def test_what_cannot_be_followed(lures):
+    with pytest.raises(ValueError, match="every value of the parameter"):
+        follow(rotation, 0.0, ring(), (-1.0, 1.0))
+    with pytest.raises(ValueError, match="outside the span"):
+        follow(lure, 1.5, lures[1].specials[0], (1.0, 1.8))
+    zero, nan = jnp.zeros(()), jnp.full((26,), jnp.nan)
+    folded = gd.Special(zero, jnp.array([1.0, 0.0, 0.0]), zero + 1.0, zero, nan, zero + 2 * jnp.pi, None, "fold of cycles")
+    with pytest.raises(ValueError, match="At a fold of cycles no other branch"):
+        follow(fold, 0.0, folded, (-1.0, 1.0))
+    with pytest.raises(ValueError, match="Cycles are those of a flow"):
+        gd.continuation(gd.SimGD(model(fold, 0.1), 0.1), lambda s: s.h, ring(), (0.05, 0.2))

@@ -44,7 +44,7 @@ def test_of_cycles_the_largest_and_the_smallest_are_drawn(branch):
         np.testing.assert_allclose(x[-1], sign * 0.55**0.5, rtol=1e-5)
     markers = [line for line in ax.lines if line.get_marker() == "^"]
     np.testing.assert_allclose([np.asarray(line.get_ydata())[0] for line in markers], [0.55**0.5, -(0.55**0.5)], rtol=1e-5)
-    assert "stable cycle" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "stable cycle" in ax.get_legend_handles_labels()[1]
 
 
 def test_the_period_along_a_branch(branch):
