@@ -8,99 +8,80 @@ import pytest
 import gandyn as gd
 
 
-def lure(p, x):
+def lure(p, _, x):
     """A feedback control system of Lur'e type: `adaptx` of MatCont's manual, a tutorial of BifurcationKit's."""
     return jnp.stack([x[1], x[2], -p * x[2] - x[1] - x[0] + x[0] ** 2])
 
 
-def circuit(p, x):
+def circuit(p, _, x):
     """An electronic circuit (Freire and others, 1993), its symmetry broken: `torBPC` of MatCont's manual."""
     current = 0.93358 * (x[1] - x[0]) ** 3
     first = (-(0.5 + p) * x[0] + 0.5 * x[1] - 0.32858 * x[0] ** 3 + current) / 0.6
     return jnp.stack([first, 0.5 * x[0] + 0.1 * x[1] - x[2] - current, x[1] + 0.001])
 
 
-def stuart_landau(p, x):
+def oscillator(p, weights, x):
+    """The growth is w0 p - w1 r^2, the frequency 2 - w2 r^2: Stuart and Landau's, a centre at p = 0, or one at every p."""
     square = x[0] ** 2 + x[1] ** 2
-    return jnp.stack([(p - square) * x[0] - (2 - square / 2) * x[1], (2 - square / 2) * x[0] + (p - square) * x[1], -x[2]])
+    rate, speed = weights[0] * p - weights[1] * square, 2 - weights[2] * square
+    return jnp.stack([rate * x[0] - speed * x[1], speed * x[0] + rate * x[1], -x[2]])
 
 
-def centre(p, x):
-    """All cycles are at p = 0, where the growth vanishes at every amplitude."""
-    return jnp.stack([p * x[0] - x[1], x[0] + p * x[1], -x[2]])
-
-
-def tank(p, x):
+def tank(p, _, x):
     """The demo `ab` of AUTO-07p."""
     rate = p * (1 - x[0]) * jnp.exp(x[1])
     return jnp.stack([rate - x[0], 14 * rate - 3 * x[1], -x[2]])
 
 
-def fish(p, x):
+def fish(p, _, x):
     """The demo `pp2` of AUTO-07p: prey, which is harvested, and predators."""
     prey = 3 * x[0] * (1 - x[0]) - x[0] * x[1] - p * (1 - jnp.exp(-5 * x[0]))
     return jnp.stack([prey, -x[1] + 3 * x[0] * x[1], -x[2]])
 
 
-def rotation(p, x):
-    """Cycles everywhere, at every value of the parameter."""
-    return jnp.stack([-x[1], x[0], -x[2]])
+def tube(p, weights, x):
+    """A circle of radius one, once round in 2 pi, and displacements from it: a torus, half a turn, or a fold, by the weights.
 
-
-def _tube(x, normal):
-    """A circle of radius one, once round in 2 pi; `normal` is the velocity of the displacement from it, by the angle."""
-    radius, angle = jnp.sqrt(x[0] ** 2 + x[1] ** 2), jnp.arctan2(x[1], x[0])
-    outwards, upwards = normal(angle, radius - 1, x[2])
+    Turned by w0 of the angle, they are a' = w1 (p a - (a^2 + w2 b^2) a / 2) + (1 - w1) (p - a^2), and b' the same as a' for a
+    torus and -b otherwise.
+    """
+    radius, angle = jnp.sqrt(x[0] ** 2 + x[1] ** 2), weights[0] * jnp.arctan2(x[1], x[0])
+    c, s = jnp.cos(angle), jnp.sin(angle)
+    a, b = c * (radius - 1) + s * x[2], c * x[2] - s * (radius - 1)
+    rate = p - (a**2 + weights[2] * b**2) / 2
+    da = weights[1] * rate * a + (1 - weights[1]) * (p - a**2)
+    db = weights[2] * rate * b - (1 - weights[2]) * b
+    turn = 0.3 * weights[2] + weights[0]
+    outwards, upwards = c * da - s * db - turn * x[2], s * da + c * db + turn * (radius - 1)
     return jnp.stack([outwards * x[0] / radius - x[1], outwards * x[1] / radius + x[0], upwards])
 
 
-def torus(p, x):
-    def normal(angle, u, z):
-        rate, speed = p - 0.5 * (u**2 + z**2), 0.3
-        return rate * u - speed * z, speed * u + rate * z
-
-    return _tube(x, normal)
-
-
-def moebius(p, x):
-    """The displacement is turned by half a turn on the way round: a' = p a - a^3 / 2, b' = -b."""
-
-    def normal(angle, u, z):
-        c, s = jnp.cos(angle / 2), jnp.sin(angle / 2)
-        a, b = c * u + s * z, c * z - s * u
-        da, db = p * a - a**3 / 2 - b / 2, -b + a / 2
-        return c * da - s * db, s * da + c * db
-
-    return _tube(x, normal)
-
-
-def fold(p, x):
-    return _tube(x, lambda angle, u, z: (p - u**2, -z))
-
-
-FIELDS = (lure, circuit, stuart_landau, centre, tank, fish, torus, moebius, fold, rotation)
+FIELDS = (lure, circuit, oscillator, tank, fish, tube)
+STUART_LANDAU, CENTRE, ROTATION = (1.0, 1.0, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+TORUS, MOEBIUS, FOLD = (0.0, 1.0, 1.0), (0.5, 1.0, 0.0), (0.0, 0.0, 0.0)
 
 
 class Model(gd.AbstractFlow):
     """One of the fields: all of them are one program, which is what these tests wait for."""
 
     which: jax.Array
+    weights: jax.Array
     p: jax.Array
 
     def __call__(self, x):
-        return jax.lax.switch(self.which, FIELDS, self.p, x)
+        return jax.lax.switch(self.which, FIELDS, self.p, self.weights, x)
 
 
 def parameter(model):
     return model.p
 
 
-def model(field, p):
-    return Model(jnp.asarray(FIELDS.index(field)), jnp.asarray(p))
+def model(field, p, weights=STUART_LANDAU):
+    return Model(jnp.asarray(FIELDS.index(field)), jnp.asarray(weights), jnp.asarray(p))
 
 
 def ring(size=1.0, period=2 * np.pi):
-    """The circle around the third axis, which `_tube` goes round in 2 pi, as `gd.cycle` would return it."""
+    """The circle around the third axis, which `tube` goes round in 2 pi, as `gd.cycle` would return it."""
     angles = jnp.linspace(0.0, 2 * jnp.pi, 121)
     states = jnp.stack([size * jnp.cos(angles), size * jnp.sin(angles), 0 * angles], axis=1)
     one, none = jnp.ones(()), jnp.zeros((2,))
@@ -109,23 +90,22 @@ def ring(size=1.0, period=2 * np.pi):
     )
 
 
-def follow(field, start, guess, span, **more):
+def follow(flow, guess, span, **more):
     # Long steps: what is found does not depend on them, and there are fewer.
-    return gd.continuation(model(field, start), parameter, guess, span, step=0.1, **more)
+    return gd.continuation(flow, parameter, guess, span, step=0.1, **more)
 
 
-def born(field, start, guess, span, cycles, **more):
-    """The branch of equilibria, its Hopf point, and the branch of cycles that is born there."""
-    rest = follow(field, start, guess, span)
-    (hopf,) = [special for special in rest.specials if special.kind == "Hopf"]
-    return rest, hopf, follow(field, start, hopf, cycles, **more)
+def born(flow, guess, span, cycles, **more):
+    """The Hopf point on a branch of equilibria, and the branch of cycles that is born there."""
+    (hopf,) = [special for special in follow(flow, guess, span).specials if special.kind == "Hopf"]
+    return hopf, follow(flow, hopf, cycles, **more)
 
 
 @pytest.fixture(scope="module")
 def lures():
     """The cycles of the feedback system, and those of twice the period."""
-    _, hopf, single = born(lure, 1.5, jnp.zeros(3), (0.5, 1.8), (0.55, 1.8))
-    return hopf, single, follow(lure, 1.5, single.specials[0], (0.61, 1.8))
+    hopf, single = born(model(lure, 1.5), jnp.zeros(3), (0.5, 1.8), (0.55, 1.8))
+    return hopf, single, follow(model(lure, 1.5), single.specials[0], (0.61, 1.8))
 
 
 def test_the_period_doubling_of_lure(lures):
@@ -150,7 +130,7 @@ def test_the_period_doubling_of_lure(lures):
 
 
 def test_the_torus_of_the_circuit():
-    _, hopf, cycles = born(circuit, -0.9, jnp.array([0.00125, -0.001, 0.000525]), (-0.9, -0.55), (-0.63, -0.55))
+    hopf, cycles = born(model(circuit, -0.9), jnp.array([0.00125, -0.001, 0.000525]), (-0.9, -0.55), (-0.63, -0.55))
     # MatCont's manual: H with -4.548985e-01; LPC at -5.844928e-01 with the period 8.411855, NS at -5.957506e-01 with 8.861103
     # and a positive coefficient, PD at -6.146817e-01 with 9.256846 and a negative one.
     np.testing.assert_allclose(2 * hopf.coefficient, -0.4548985, atol=5e-6)
@@ -164,7 +144,7 @@ def test_the_torus_of_the_circuit():
 
 
 def test_the_cycles_of_the_normal_form_in_closed_form():
-    _, _, cycles = born(stuart_landau, -0.5, jnp.zeros(3), (-0.5, 0.5), (-0.5, 0.5))
+    _, cycles = born(model(oscillator, -0.5), jnp.zeros(3), (-0.5, 0.5), (-0.5, 0.5))
     p, periods, multipliers = (np.asarray(rows) for rows in (cycles.values, cycles.periods, cycles.stability.eigenvalues))
     assert p[-1] == pytest.approx(0.5)
     radii = np.linalg.norm(cycles.states[1:, :, :2], axis=-1)
@@ -178,7 +158,7 @@ def test_the_cycles_of_the_normal_form_in_closed_form():
 
 
 def test_at_a_centre_the_branch_is_vertical():
-    _, hopf, cycles = born(centre, -0.5, jnp.zeros(3), (-0.5, 0.5), (-0.5, 0.5), points=12, throw=False)
+    hopf, cycles = born(model(oscillator, -0.5, CENTRE), jnp.zeros(3), (-0.5, 0.5), (-0.5, 0.5), points=8, throw=False)
     assert hopf.character == "degenerate"
     assert cycles.vertical
     assert "vertical" in str(cycles)
@@ -190,7 +170,7 @@ def test_at_a_centre_the_branch_is_vertical():
 
 
 def test_the_cycles_of_the_demo_ab_of_auto():
-    _, hopf, cycles = born(tank, 0.0, jnp.zeros(3), (0.0, 0.15), (0.119881, 0.15))
+    hopf, cycles = born(model(tank, 0.0), jnp.zeros(3), (0.0, 0.15), (0.119881, 0.15))
     # The demo's log (AUTO-07p, python/auto/test_data/runDemo.log): HB at 1.30900E-01, the period 2.72104 at 1.19881E-01, where
     # it changes by 430 for one of the parameter, which is given to 5e-7.
     np.testing.assert_allclose(hopf.value, 0.130900, atol=5e-7)
@@ -200,7 +180,7 @@ def test_the_cycles_of_the_demo_ab_of_auto():
 
 
 def test_the_cycles_of_the_demo_pp2_of_auto_end_at_saddles():
-    _, hopf, cycles = born(fish, 0.55, jnp.array([1 / 3, 0.66, 0.0]), (0.5, 0.8), (0.5, 0.8))
+    hopf, cycles = born(model(fish, 0.55), jnp.array([1 / 3, 0.66, 0.0]), (0.5, 0.8), (0.5, 0.8))
     # At u = 1/3 the trace vanishes where p (3 (1 - e) - 5 e) = 1, e = exp(-5/3). The manual says that the cycles end in a
     # heteroclinic orbit, which is close when the period is 36.
     e = np.exp(-5 / 3)
@@ -213,25 +193,26 @@ def test_the_cycles_of_the_demo_pp2_of_auto_end_at_saddles():
 
 
 @pytest.mark.parametrize(
-    ("field", "kind", "coefficient"),
-    [(torus, "torus", -np.pi), (moebius, "period doubling", -np.pi), (fold, "fold of cycles", 2 * np.pi)],
+    ("weights", "kind", "coefficient"),
+    [(TORUS, "torus", -np.pi), (MOEBIUS, "period doubling", -np.pi), (FOLD, "fold of cycles", 2 * np.pi)],
+    ids=["torus", "period doubling", "fold"],
 )
-def test_coefficients_in_closed_form(field, kind, coefficient):
-    # r' = p r - r^3 / 2 and u' = p - u^2 across the orbit, for a time of 2 pi.
-    start = 0.09 if field is fold else -0.2
-    branch = follow(field, start, ring(1.3 if field is fold else 1.0), (-0.3, 0.1))
+def test_coefficients_in_closed_form(weights, kind, coefficient):
+    # r' = p r - r^3 / 2 and a' = p - a^2 across the orbit, for a time of 2 pi.
+    start, size = (0.09, 1.3) if weights == FOLD else (-0.2, 1.0)
+    branch = follow(model(tube, start, weights), ring(size), (-0.3, 0.1))
     (special,) = branch.specials
     assert special.kind == kind
     # The errors of a turn, some 1e-12 of a multiplier that moves by 2 pi for one of the parameter; at a fold as its square.
     np.testing.assert_allclose(special.value, 0.0, atol=1e-11)
-    sign = np.sign(special.coefficient) if field is fold else 1
+    sign = np.sign(special.coefficient) if weights == FOLD else 1
     # The squares of the differences' steps, 3e-6, times what the next derivatives amount to.
     np.testing.assert_allclose(sign * special.coefficient, coefficient, rtol=5e-5)
-    assert special.character == ("" if field is fold else "supercritical")
+    assert special.character == ("" if weights == FOLD else "supercritical")
 
 
 def test_cycles_that_shrink_end_in_the_hopf_point():
-    branch = follow(stuart_landau, 0.25, ring(0.5, 2 * np.pi / 1.875), (-0.5, 0.5))
+    branch = follow(model(oscillator, 0.25), ring(0.5, 2 * np.pi / 1.875), (-0.5, 0.5))
     assert branch.ends == ("Hopf point", "span")
     p = np.asarray(branch.values)
     assert 0 < p[0] < 1e-5
@@ -241,12 +222,12 @@ def test_cycles_that_shrink_end_in_the_hopf_point():
 
 def test_what_cannot_be_followed(lures):
     with pytest.raises(ValueError, match="every value of the parameter"):
-        follow(rotation, 0.0, ring(), (-1.0, 1.0))
+        follow(model(oscillator, 0.0, ROTATION), ring(1.0, np.pi), (-1.0, 1.0))
     with pytest.raises(ValueError, match="outside the span"):
-        follow(lure, 1.5, lures[1].specials[0], (1.0, 1.8))
+        follow(model(lure, 1.5), lures[1].specials[0], (1.0, 1.8))
     zero, nan = jnp.zeros(()), jnp.full((26,), jnp.nan)
     folded = gd.Special(zero, jnp.array([1.0, 0.0, 0.0]), zero + 1.0, zero, nan, zero + 2 * jnp.pi, None, "fold of cycles")
     with pytest.raises(ValueError, match="At a fold of cycles no other branch"):
-        follow(fold, 0.0, folded, (-1.0, 1.0))
+        follow(model(tube, 0.0, FOLD), folded, (-1.0, 1.0))
     with pytest.raises(ValueError, match="Cycles are those of a flow"):
-        gd.continuation(gd.SimGD(model(fold, 0.1), 0.1), lambda s: s.h, ring(), (0.05, 0.2))
+        gd.continuation(gd.SimGD(model(tube, 0.1), 0.1), lambda s: s.h, ring(), (0.05, 0.2))
