@@ -27,8 +27,10 @@ class Special(eqx.Module):
 
     `coefficient` is that of the normal form: the real part of the cubic one of an oscillating mode (see `normal_form`), of a
     fold the quadratic one, :math:`w^\top D^2F(v, v)/2` with :math:`w^\top v = 1` and v of unit length; of cycles those of the
-    return map. It is NaN where there is none, as at a strong resonance or where several modes cross. `character` says
-    `supercritical`, `subcritical` or `degenerate` (as at a centre) of an oscillating mode, and is empty otherwise.
+    return map. At a branch point of equilibria it is the quadratic one, too, where that makes it `transcritical`, and otherwise
+    the cubic one of a pitchfork. It is NaN where there is none, as at a strong resonance or where several modes cross.
+    `character` says `supercritical`, `subcritical` or `degenerate` (as at a centre) of an oscillating mode and of a pitchfork,
+    and is empty at folds.
 
     At a branch point `other` is the tangent of the branch that crosses, in the coordinates of the path. The system of the
     branch was the one that it was asked of, applied `times` times.

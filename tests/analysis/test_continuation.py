@@ -65,7 +65,9 @@ def test_the_hopf_points_of_lorenz_and_the_pitchfork_between():
     # rho_H = sigma (sigma + beta + 3) / (sigma - beta - 1), subcritical (Sparrow, 1982); at 1 the origin's branch crosses.
     assert [kind for kind, _ in specials(branch)] == ["Hopf", "branch point", "Hopf"]
     np.testing.assert_allclose([value for _, value in specials(branch)], [470 / 19, 1.0, 470 / 19], rtol=1e-10)
-    assert [special.character for special in branch.specials] == ["subcritical", "", "subcritical"]
+    assert [special.character for special in branch.specials] == ["subcritical", "supercritical", "subcritical"]
+    # On the centre manifold at the origin z' = -(sigma / (1 + sigma)) z^3 / (2 beta), with |v| = 1.
+    np.testing.assert_allclose(branch.specials[1].coefficient, -15 / 88, rtol=1e-9)
     # lambda^2 = -beta (sigma + rho).
     frequency = np.sqrt(8 / 3 * (10 + 470 / 19))
     np.testing.assert_allclose(branch.specials[0].eigenvalue, 1j * frequency, rtol=1e-9)
@@ -93,6 +95,9 @@ def test_the_period_doublings_of_the_logistic_map():
     assert [kind for kind, _ in specials(flip)] == ["branch point", "flip"]
     np.testing.assert_allclose([value for _, value in specials(flip)], [1.0, 3.0], rtol=1e-12)
     assert flip.specials[1].character == "supercritical"
+    # At r = 1 the map is x - x^2.
+    assert flip.specials[0].character == "transcritical"
+    np.testing.assert_allclose(flip.specials[0].coefficient, -1.0, rtol=1e-10)
     twice = gd.Iterated(Logistic(2.5), 2)
     single = gd.continuation(twice, lambda s: s.map.r, jnp.array([0.6]), (1.5, 3.8))
     double = gd.continuation(twice, lambda s: s.map.r, single.specials[-1], (1.5, 3.8))
