@@ -145,7 +145,10 @@ def continuation(
         raise ValueError(f"The span must be two increasing finite numbers; got {span}.")
     begin = start(system, where, guess, (low, high), throw)
     problem, kind = begin.problem, begin.point.dtype
-    ends, lengths = jnp.asarray(span, kind) / problem.unit, jnp.asarray([step / 5, step * 1.5e-8, step], kind)
+    ends, lengths = (
+        jnp.asarray(span, kind) / problem.unit,
+        jnp.asarray([step / 5, step * float(jnp.finfo(kind).eps) ** 0.5, step], kind),
+    )
     ahead = follow(problem, begin.point, begin.tangent, ends, lengths, points + 1)
     one_way = int(ahead.code) == CLOSED or begin.origin is not None
     back = None if one_way else follow(problem, begin.point, begin.tangent, ends, -lengths, points + 1)
