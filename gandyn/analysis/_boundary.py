@@ -18,7 +18,8 @@ from ._curve import SLACK, begin, solved
 from ._path import CLOSED, FAR, LEFT, RUNNING, STUCK, Path, follow, locate
 
 _ENDS = {RUNNING: "points", LEFT: "span", STUCK: "lost", CLOSED: "closed", FAR: "unbounded"}
-# What ends a rotation.
+# Where a coefficient vanishes, and what ends a rotation.
+_OF_COEFFICIENT = ("cusp", "generalised flip", "generalised Hopf", "Chenciner")
 _ROTATIONS = ("Bogdanov-Takens", "1:1 resonance", "1:2 resonance")
 
 
@@ -37,12 +38,12 @@ class Codim2(eqx.Module):
 class Boundary(eqx.Module):
     r"""The curve of a bifurcation in the plane of two parameters, in the order of its arclength.
 
-    `values` are the two parameters in columns, `states` are stacked along the first axis; `kind` is `fold`, `flip`, `Hopf` or
-    `Neimark-Sacker`, or that of the bifurcation of cycles from which it was followed. `rotation` is the angular speed of the
-    critical mode per unit time, or its angle per application: zero at a fold, :math:`\pi` at a flip. `coefficients` are those
-    of the normal form as in `Special`, zero where they are so to rounding and NaN where a rotation ends; `growth` is that of
-    the fastest other mode: where it is negative the curve bounds a region of stability. `corners` are the points of
-    codimension two. `ends` are as in `Branch`, or the corner in which the curve ends.
+    `values` are the two parameters in columns, `states` are stacked along the first axis; `kind` is `fold`, `branch point`,
+    `flip`, `Hopf` or `Neimark-Sacker`, or that of the bifurcation of cycles from which it was followed. `rotation` is the
+    angular speed of the critical mode per unit time, or its angle per application: zero at a fold or branch point,
+    :math:`\pi` at a flip. `coefficients` are those of the normal form as in `Special`, zero where they are so to rounding and
+    NaN where there are none; `growth` is that of the fastest other mode: where it is negative the curve bounds a region of
+    stability. `corners` are the points of codimension two. `ends` are as in `Branch`, or the corner in which the curve ends.
     """
 
     values: Float[Array, "m 2"]
@@ -58,7 +59,9 @@ class Boundary(eqx.Module):
     @property
     def degenerate(self) -> bool:
         """Whether the coefficient vanishes all along the curve, as that of linear dynamics: then it says nothing."""
-        return not np.any(np.nan_to_num(np.asarray(self.coefficients)))
+        known = np.asarray(self.coefficients)
+        known = known[np.isfinite(known)]
+        return known.size > 0 and not known.any()
 
     def __str__(self) -> str:
         low, high = np.asarray(self.values).min(axis=0), np.asarray(self.values).max(axis=0)
@@ -169,6 +172,7 @@ def boundary(
 
     Located to rounding, by functions that change sign there, are on a curve of
 
+    - branch points, where the equilibrium stays for all values of both parameters: as on folds, but no `cusp`;
     - folds: `cusp`, `Bogdanov-Takens` (of maps `1:1 resonance`), `fold-Hopf`, of maps `fold-flip`, `fold-Neimark-Sacker`;
     - flips: `generalised flip`, `1:2 resonance`, `fold-flip`, `flip-Neimark-Sacker`;
     - Hopf points: `generalised Hopf` (Bautin), `fold-Hopf`, `Hopf-Hopf`; the curve ends in a `Bogdanov-Takens` point;
@@ -227,7 +231,7 @@ def boundary(
         for i, (_, kind, size) in enumerate(flagged, start=m)
         if _second_mode(problem, kind, facts.others[i], exact(eps))
         # A coefficient also changes its sign through infinity, where another mode is critical.
-        and (kind != problem.corners[0] or abs(facts.coefficient[i]) < size)
+        and (kind not in _OF_COEFFICIENT or abs(facts.coefficient[i]) < size)
     )
     along = jax.tree.map(lambda leaf: jnp.asarray(leaf[:m]), facts)
     kind = problem.kind if not isinstance(guess, Special) else guess.kind

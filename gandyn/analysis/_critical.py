@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int, PyTree
@@ -21,12 +20,12 @@ from ._steady import signed
 _NOISE = 1e3
 
 
-def _clean(value: Array, size: Array) -> Array:
+def clean(value: Array, size: Array) -> Array:
     """A number, or zero where it is that to within the rounding of its terms."""
     return jnp.where(jnp.abs(value) <= _NOISE * jnp.finfo(value.dtype).eps * size, 0.0, value)
 
 
-def _product(factors: Array) -> Array:
+def product(factors: Array) -> Array:
     """A number with the sign of a product, zero where a factor is that to rounding."""
     known = jnp.all(jnp.abs(factors) > _NOISE * jnp.finfo(factors.dtype).eps)
     return jnp.where(known, signed(factors), 0.0)
@@ -65,6 +64,11 @@ class AbstractCurve(AbstractProblem):
     @abstractmethod
     def corners(self) -> tuple[str, ...]:
         """The points of codimension two at which the test functions vanish."""
+
+    @property
+    @abstractmethod
+    def multiplicity(self) -> int:
+        """How many eigenvalues are critical."""
 
     @property
     def discrete(self) -> bool:
@@ -122,17 +126,16 @@ class AbstractCurve(AbstractProblem):
     def others(self, matrix: Float[Array, "n n"], point: Float[Array, " k"]) -> Complex[Array, " o"]:
         """The eigenvalues but the critical ones."""
         values, critical = eigenvalues(matrix), self.eigenvalue(point)
-        pair = 2 if isinstance(self, Pair) else 1
         off = jnp.abs((values - critical) * (values - critical.conj()))
-        return values[jnp.argsort(off)[pair:]]
+        return values[jnp.argsort(off)[self.multiplicity :]]
 
     def beside_others(self, others: Complex[Array, " o"]) -> list[Array]:
         """Test functions that vanish where another mode, or another pair, is critical too."""
         i, j = jnp.triu_indices(others.size, 1)
         if self.discrete:
-            return [_product(others - 1), _product(others + 1), _product(others[i] * others[j] - 1)]
+            return [product(others - 1), product(others + 1), product(others[i] * others[j] - 1)]
         scale = jnp.max(jnp.abs(others), initial=jnp.finfo(others.dtype).tiny)
-        return [_product(others / scale), _product((others[i] + others[j]) / scale)]
+        return [product(others / scale), product((others[i] + others[j]) / scale)]
 
     def halt(self, before: Array, point: Array, tangent: Array, extra: Any) -> Int[Array, ""]:
         """Ends where a coordinate leaves its bounds, or beside the origin whatever the vector in the mode's space is there."""
@@ -153,126 +156,5 @@ class AbstractCurve(AbstractProblem):
         product = (left.conj() @ right).conj()
         cubic, size = _coefficient(system, x, matrix, value, right, left / product)
         cubic = jnp.where(jnp.abs(product) > 10 * jnp.finfo(left.dtype).eps ** 0.5, cubic, jnp.nan)
-        unit = jnp.linalg.norm(point_rows(system, x) @ right) ** 2 * (2 if isinstance(self, Pair) else 3)
-        return _clean((cubic.real / unit).astype(point.dtype), self.size * size / unit)
-
-
-class Simple(AbstractCurve):
-    r"""A real critical mode v: :math:`F = 0,\ (J - \sigma)v = 0,\ |v| = 1`; at a fold or a flip.
-
-    The multiplier :math:`\sigma` is 1 at a fold and -1 at a flip of a map, and 0 at a fold of a flow.
-    """
-
-    target: float = eqx.field(static=True)
-
-    def residual(self, point: Float[Array, " k"]) -> Float[Array, " e"]:
-        v = point[self.size : 2 * self.size]
-        mode = self.applied(point, v) - self.target * v
-        return jnp.concatenate([self.equilibrium(point), mode, (v @ v - 1)[None]])
-
-    def eigenvalue(self, point: Float[Array, " k"]) -> Complex[Array, ""]:
-        return jnp.asarray(self.target, jnp.result_type(point.dtype, jnp.complex64))
-
-    def _left(self, matrix: Array, v: Array) -> Array:
-        """The unit left null vector, with a sign that does not jump: that of the adjugate's rows."""
-        u, _, rows = jnp.linalg.svd(matrix - self.target * jnp.eye(self.size, dtype=matrix.dtype))
-        return jnp.linalg.det(u) * jnp.linalg.det(rows) * (rows[-1] @ v) * u[:, -1]
-
-    def _curvature(self, slope: Array, v: Array, left: Array) -> Array:
-        """The left null vector on the second derivative along the mode, which is part of the derivative of the residual."""
-        n, size = self.size, jnp.linalg.norm(self.from_slope(slope))
-        second = slope[n : 2 * n, :n] @ v
-        return _clean(left @ second, jnp.abs(left) @ jnp.abs(second) + size)
-
-    def local(self, point: Float[Array, " k"]) -> tuple[Float[Array, "n n"], Float[Array, ""]]:
-        if self.target < 0:
-            matrix = self.matrix(point)
-            return matrix, self.cubic(point, matrix)
-        slope, v = self.slope(point), point[self.size : 2 * self.size]
-        matrix = self.from_slope(slope)
-        left = self._left(matrix, v)
-        return matrix, self._curvature(slope, v, left) / (2 * (left @ v))
-
-    def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"], slope: Array, extra: Any) -> Float[Array, " t"]:
-        """In the order of `corners`: where the coefficient vanishes, the eigenvalue is double, or another is critical too."""
-        matrix, v = self.from_slope(slope), point[self.size : 2 * self.size]
-        left = self._left(matrix, v)
-        flip = self.target < 0
-        first = self.cubic(point, matrix) if flip else self._curvature(slope, v, left)
-        more = self.beside_others(self.others(matrix, point))
-        return jnp.stack([first, _clean(left @ v, jnp.ones(())), *([more[0], more[2]] if flip else more[1:])])
-
-    @property
-    def kind(self) -> str:
-        return "flip" if self.target < 0 else "fold"
-
-    @property
-    def corners(self) -> tuple[str, ...]:
-        if self.target < 0:
-            return ("generalised flip", "1:2 resonance", "fold-flip", "flip-Neimark-Sacker")
-        if self.discrete:
-            return ("cusp", "1:1 resonance", "fold-flip", "fold-Neimark-Sacker")
-        return ("cusp", "Bogdanov-Takens", "fold-Hopf")
-
-
-class Pair(AbstractCurve):
-    r"""A rotating critical mode: :math:`F = 0,\ Q(J)v = 0,\ |v| = 1,\ l^\top v = 0`; at a Hopf or Neimark–Sacker point.
-
-    The quadratic polynomial :math:`J^2 + \kappa\omega_0^2` of a flow, with the square :math:`\kappa` of the frequency in its
-    unit, and :math:`J^2 - 2\kappa J + 1` of a map, with the cosine :math:`\kappa` of the angle, vanishes on the mode's plane,
-    and is regular where the rotation ends (Roose and Hlavaček, 1985). The vector l of that plane fixes v in it.
-    """
-
-    tempo: Float[Array, ""]
-    fixed: Float[Array, " n"]
-
-    def _quadratic(self, point: Array) -> Array:
-        """The polynomial of the Jacobian as a matrix."""
-        matrix, turn = self.matrix(point), point[2 * self.size]
-        eye = jnp.eye(self.size, dtype=matrix.dtype)
-        if self.discrete:
-            return matrix @ matrix - 2 * turn * matrix + eye
-        return matrix @ matrix / self.tempo**2 + turn * eye
-
-    def beside(self, point: Float[Array, " k"]) -> "Pair":
-        """With the plane's vector at right angles to the one of this point."""
-        rows = jnp.linalg.svd(self._quadratic(point))[2][-2:]
-        shares = rows @ point[self.size : 2 * self.size]
-        across = shares[0] * rows[1] - shares[1] * rows[0]
-        return eqx.tree_at(lambda s: s.fixed, self, across / jnp.linalg.norm(across))
-
-    def residual(self, point: Float[Array, " k"]) -> Float[Array, " e"]:
-        n, turn = self.size, point[2 * self.size]
-        v = point[n : 2 * n]
-        once = self.applied(point, v)
-        twice = self.applied(point, once)
-        mode = twice - 2 * turn * once + v if self.discrete else twice / self.tempo**2 + turn * v
-        return jnp.concatenate([self.equilibrium(point), mode, jnp.stack([v @ v - 1, self.fixed @ v])])
-
-    def eigenvalue(self, point: Float[Array, " k"]) -> Complex[Array, ""]:
-        turn = point[2 * self.size]
-        if self.discrete:
-            turn = jnp.clip(turn, -1.0, 1.0)
-            return turn + 1j * jnp.sqrt(1 - turn**2)
-        return 1j * jnp.sqrt(jnp.maximum(turn, 0.0)) * self.tempo
-
-    def local(self, point: Float[Array, " k"]) -> tuple[Float[Array, "n n"], Float[Array, ""]]:
-        matrix = self.matrix(point)
-        return matrix, self.cubic(point, matrix)
-
-    def tests(self, point: Float[Array, " k"], tangent: Float[Array, " k"], slope: Array, extra: Any) -> Float[Array, " t"]:
-        """In the order of `corners`: where the coefficient vanishes, the angle is resonant, or another mode is critical too."""
-        matrix, turn = self.from_slope(slope), point[2 * self.size]
-        resonances = [turn + 0.5, turn] if self.discrete else []
-        return jnp.stack([self.cubic(point, matrix), *resonances, *self.beside_others(self.others(matrix, point))])
-
-    @property
-    def kind(self) -> str:
-        return "Neimark-Sacker" if self.discrete else "Hopf"
-
-    @property
-    def corners(self) -> tuple[str, ...]:
-        if self.discrete:
-            pairs = ("fold-Neimark-Sacker", "flip-Neimark-Sacker", "double Neimark-Sacker")
-            return ("Chenciner", "1:3 resonance", "1:4 resonance", *pairs)
-        return ("generalised Hopf", "fold-Hopf", "Hopf-Hopf")
+        unit = jnp.linalg.norm(point_rows(system, x) @ right) ** 2 * (3 if self.multiplicity == 1 else 2)
+        return clean((cubic.real / unit).astype(point.dtype), self.size * size / unit)

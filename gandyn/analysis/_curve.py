@@ -15,11 +15,13 @@ from .._section import Section
 from .._system import AbstractMap, AbstractSystem
 from ..maps._return import PoincareMap
 from ._branch import Special
-from ._critical import AbstractCurve, Pair, Simple
+from ._critical import AbstractCurve
 from ._linear import jacobian
 from ._memory import idle, settled, without
 from ._moved import move
+from ._pair import Pair
 from ._path import Found, corrected
+from ._real_mode import OPEN, Crossing, Simple
 from ._switch import _repeated
 
 # By how much a point on a bound may seem to lie beyond it.
@@ -47,6 +49,20 @@ def _null(matrix: np.ndarray, count: int) -> np.ndarray:
     return np.linalg.svd(matrix)[2][-count:]
 
 
+def _stays(crossing: Crossing) -> np.ndarray:
+    """Whether the equilibrium stays as either parameter moves, so that other ones cross it and it vanishes in no fold."""
+    return np.abs(np.asarray(eqx.filter_jit(Crossing.unfolded)(crossing, crossing.origin, crossing.border[0]))) <= OPEN
+
+
+def _checked(crossing: Crossing) -> Crossing:
+    if not _stays(crossing)[1]:
+        raise ValueError(
+            "boundary: as the second parameter moves the branch point breaks up into folds, so that it has no curve; follow a "
+            "fold from beside it."
+        )
+    return crossing
+
+
 def _start(
     system: AbstractSystem, chosen: tuple, guess: Any, values: np.ndarray, state: PyTree, bounds: np.ndarray
 ) -> AbstractCurve:
@@ -65,16 +81,18 @@ def _start(
     units = bounds[1] - bounds[0]
     ends, plane = [values / units], bounds / units
     common = (system, moved, state, jnp.asarray(units, kind), aside)
-    if name in ("fold", "flip"):
+    if name in ("fold", "flip", "branch point"):
         target = -1.0 if name == "flip" else float(discrete)
         mode = _null(matrix - target * np.eye(n), 1)[0]
         origin = jnp.asarray(np.concatenate([vector, mode, *ends]), kind)
+        if name == "branch point" or (name == "fold" and not isinstance(guess, Special)):
+            blank = Crossing(*common, jnp.asarray(plane, kind), jnp.insert(origin, 2 * n, 0.0), target, jnp.zeros((2, n), kind))
+            crossing = eqx.filter_jit(Crossing.beside)(blank, blank.origin)
+            if name == "branch point" or _stays(crossing).all():
+                return _checked(crossing)
         return Simple(*common, jnp.asarray(plane, kind), origin, target)
     if name not in ("Hopf", "Neimark-Sacker"):
-        raise ValueError(
-            f"boundary: a {name} has no curve of its own; pass a fold, flip, Hopf or Neimark–Sacker point, or of cycles a "
-            "fold, period doubling or torus."
-        )
+        raise ValueError(f"boundary: a {name} has no curve; pass a fold, flip, Hopf, Neimark–Sacker or branch point.")
     turn, tempo = (value.real / abs(value), 1.0) if discrete else (1.0, abs(value.imag))
     polynomial = matrix @ matrix - 2 * turn * matrix + np.eye(n) if discrete else matrix @ matrix + tempo**2 * np.eye(n)
     mode, across = _null(polynomial, 2)

@@ -13,6 +13,7 @@ from ._style import BLACK, GREEN, ORANGE, PURPLE, VERMILION, axes, legend, style
 _COLORS = {
     "fold": VERMILION,
     "fold of cycles": VERMILION,
+    "branch point": GREEN,
     "Hopf": ORANGE,
     "Neimark-Sacker": ORANGE,
     "torus": ORANGE,

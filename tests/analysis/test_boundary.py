@@ -244,6 +244,19 @@ def test_what_bounds_the_stable_steps_under_r1():
     assert alternating.degenerate
 
 
+def test_where_heun_steps_are_lost_at_a_multiplier_of_one():
+    """1 + z + z^2/2 = 1 at z = h lambda = -2, on a = 2/h + h/8 for the eigenvalues of [[-a, -1/2], [1/2, 0]]."""
+    method = gd.RungeKutta(gd.games.quadratic(1.25, 0.5, 0.0), 2.0, gd.HEUN)
+    lenses = (lambda s: s.h, lambda s: s.flow.a)
+    found = gd.boundary(method, lenses, gd.Players(0.0, 0.0), ((0.05, 12.0), (0.01, 3.0)))
+    assert found.kind == "branch point"
+    h, a = np.asarray(found.values).T
+    np.testing.assert_allclose(a, 2 / h + h / 8, **EXACT)
+    check(found, ("1:1 resonance", 4.0, 1.0))
+    assert np.array_equal(np.asarray(found.growth) < 0, h < 4.0)
+    assert not found.degenerate
+
+
 def test_momentum_in_the_plane_of_the_step_and_beta():
     """With h lambda = -1 - beta + mu + beta / mu on the circle |mu| = 1, an ellipse with half axes 1 + beta and 1 - beta."""
     re, im = -0.15, 0.5
@@ -306,10 +319,11 @@ def test_what_has_no_curve():
     system = Map(jnp.asarray(2), jnp.asarray(1.2), jnp.asarray(0.3))
     with pytest.raises(ValueError, match="move the same leaf"):
         gd.boundary(system, (PLANE[0], PLANE[0]), jnp.zeros(2), SQUARE)
-    numbers = (jnp.asarray(1.2), jnp.zeros(2), jnp.asarray(1.0 + 0j), jnp.asarray(0.0), jnp.full((3,), jnp.nan))
+    numbers = (jnp.asarray(0.0), jnp.zeros(4), jnp.asarray(0j), jnp.asarray(0.0), jnp.full((5,), jnp.nan))
     crossing = gd.Special(*numbers, None, None, kind="branch point")
-    with pytest.raises(ValueError, match="has no curve of its own"):
-        gd.boundary(system, PLANE, crossing, ((0.0, 5.0), (0.0, 3.0)))
+    pitchfork = Flow(jnp.asarray(1), jnp.asarray(0.0), jnp.asarray(0.0))
+    with pytest.raises(ValueError, match="breaks up into folds"):
+        gd.boundary(pitchfork, PLANE[::-1], crossing, SQUARE)
     with pytest.raises(RuntimeError, match="within `points`"):
         curve(Map, 2, 1.2, 0.3, origin, ((0.05, 5.0), (0.01, 3.0)), points=3)
 
