@@ -323,7 +323,7 @@ def test_what_has_no_curve():
     crossing = gd.Special(*numbers, None, None, kind="branch point")
     pitchfork = Flow(jnp.asarray(1), jnp.asarray(0.0), jnp.asarray(0.0))
     with pytest.raises(ValueError, match="breaks up into folds"):
-        gd.boundary(pitchfork, PLANE[::-1], crossing, SQUARE)
+        gd.boundary(pitchfork, (PLANE[1], PLANE[0]), crossing, SQUARE)
     with pytest.raises(RuntimeError, match="within `points`"):
         curve(Map, 2, 1.2, 0.3, origin, ((0.05, 5.0), (0.01, 3.0)), points=3)
 
