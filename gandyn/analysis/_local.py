@@ -83,7 +83,7 @@ def _reduced(system: AbstractSystem, x: PyTree) -> tuple[Array, Array]:
     square = along(first, right)(vector)
     rest = square - (left @ square) * right
     # What of it the vanishing eigenvalue would take is none of the range.
-    h = -jnp.linalg.lstsq(matrix, rest, rcond=jnp.finfo(vector.dtype).eps ** 0.5)[0]
+    h = -jnp.linalg.lstsq(matrix, rest, rcond=_tree.eps(x) ** 0.5)[0]
     h = h - (left @ h) * right
     cube = along(along(first, right), right)(vector)
     return left @ square / 2, left @ (cube / 6 + along(first, h)(vector) / 2)

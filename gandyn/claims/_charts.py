@@ -6,10 +6,10 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-import optax
 
 import gandyn as gd
 
+from ..maps._optax import OPTIMISERS
 from ._algorithms import GIDEL, ORIGIN
 from ._claim import MESCHEDER, NAGARAJAN_KOLTER, NIE_PATEL, NUMERICS, Claim, Source
 from ._dirac import SLOPE, penalised
@@ -55,7 +55,7 @@ def _bifurcation(multiplier: complex) -> str:
 
 def _simultaneous(values: np.ndarray) -> dict[str, Any]:
     """What simultaneous descent on a flow of these eigenvalues does."""
-    bounds = -2 * values.real / np.abs(values) ** 2
+    bounds = -2 * np.real(values) / np.abs(values) ** 2
     leading = values[np.argmin(bounds)]
     return {"critical step": bounds.min(), "lost by": _bifurcation(1 + bounds.min() * leading)}
 
@@ -267,7 +267,7 @@ def _adam_boundary(b1: float) -> dict[str, Any]:
 
 
 def _adam(b1: float) -> gd.Optax:
-    return gd.Optax(penalised(_GAMMA), optax.adam, learning_rate=0.1, b1=b1, b2=0.9, eps=_EPS, eps_root=_EPS_ROOT)
+    return gd.Optax(penalised(_GAMMA), OPTIMISERS["adam"], learning_rate=0.1, b1=b1, b2=0.9, eps=_EPS, eps_root=_EPS_ROOT)
 
 
 CH09 = Claim(
