@@ -1,5 +1,6 @@
 """How far a sweep is: a bar with the time left on a terminal, and a line a minute in the log of a job."""
 
+import sys
 import time
 
 from rich.console import Console
@@ -18,7 +19,8 @@ class Bar:
 
     def __init__(self, shown: bool):
         self._console = Console(stderr=True, highlight=False)
-        live = shown and self._console.is_terminal
+        # Not what the console says, which notebooks have taken for a terminal.
+        live = shown and sys.stderr.isatty()
         self._bar = Progress(console=self._console, transient=True, disable=not live, speed_estimate_period=_PERIOD)
         self._task = self._bar.add_task("sweep")
         self._lines, self._said = shown and not live, time.monotonic()
