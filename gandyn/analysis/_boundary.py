@@ -15,9 +15,8 @@ from .._system import AbstractSystem
 from ._branch import Special, exact, joined, padded
 from ._critical import AbstractCurve
 from ._curve import SLACK, begin, solved
-from ._path import CLOSED, FAR, LEFT, RUNNING, STUCK, Path, follow, locate
+from ._path import CLOSED, ENDS, LEFT, RUNNING, STUCK, Path, follow, pinpoint
 
-_ENDS = {RUNNING: "points", LEFT: "span", STUCK: "lost", CLOSED: "closed", FAR: "unbounded"}
 # Where a coefficient vanishes, and what ends a rotation.
 _OF_COEFFICIENT = ("cusp", "generalised flip", "generalised Hopf", "Chenciner")
 _ROTATIONS = ("Bogdanov-Takens", "1:1 resonance", "1:2 resonance")
@@ -130,27 +129,28 @@ def _corners(problem: AbstractCurve, path: Path) -> list[tuple[np.ndarray, str, 
     places, which = np.nonzero(signs[1:] * signs[:-1] < 0)
     if not places.size:
         return []
-    pairs, along = (np.stack([rows[i : i + 2] for i in places]) for rows in (points, tangents))
-    values = np.stack([tests[i : i + 2, j] for i, j in zip(places, which, strict=True)])
-    sought = (padded(jnp.asarray(rows)) for rows in (pairs, along, values, which))
-    where = np.asarray(locate(problem, *sought))[: len(which)]
-    ways = np.sum(tangents[places] * (where - points[places]), axis=1)
-    return [(where[k], problem.corners[which[k]], np.abs(values[k]).max()) for k in np.lexsort((ways, places))]
+    found = []
+    for i, j in zip(places, which, strict=True):
+        ends = slice(i, i + 2)
+        point = np.asarray(pinpoint(problem, path.points[ends], path.tangents[ends], path.tests[ends, j], jnp.asarray(j))[0])
+        way = tangents[i] @ (point - points[i])
+        found.append((i, way, (point, problem.corners[j], np.abs(tests[ends, j]).max())))
+    return [corner for _, _, corner in sorted(found, key=lambda entry: entry[:2])]
 
 
 def _end(problem: AbstractCurve, path: Path, sense: int) -> tuple[np.ndarray, str]:
     """The point in which a path leaves its bounds, as a row to add to it, and what the end is called."""
     code, last = int(path.code), int(path.filled) - 1
     if code != LEFT:
-        return np.zeros((0, path.points.shape[1])), _ENDS[code]
+        return np.zeros((0, path.points.shape[1])), ENDS[code]
     ahead = sense * np.asarray(path.tangents)[last]
     point, first = _landed(problem, path.points[last], ahead)
     if point is None:
-        return np.zeros((0, ahead.size)), _ENDS[STUCK]
+        return np.zeros((0, ahead.size)), ENDS[STUCK]
     if first + 2 < problem.bounds.shape[1]:
         name = "Bogdanov-Takens" if not problem.discrete else "1:1 resonance" if ahead[-3] > 0 else "1:2 resonance"
         return point[None], name
-    return point[None], _ENDS[LEFT]
+    return point[None], ENDS[LEFT]
 
 
 def boundary(

@@ -14,23 +14,12 @@ from .._system import AbstractSystem
 from ._branch import Branch, Special, joined, padded, specials
 from ._cycle import Cycle
 from ._linear import jacobian
-from ._path import CLOSED, ENDLESS, FAR, LEFT, RUNNING, SHRUNK, STUCK, Path, follow
+from ._path import CLOSED, ENDS, RUNNING, STUCK, Path, follow
 from ._periodic import NODES, STATES, Periodic, Turn
 from ._stability import _stability
 from ._steady import Steady
 from ._switch import Start, start
 from ._verdict import Stability
-
-_ENDS = {
-    RUNNING: "points",
-    LEFT: "span",
-    STUCK: "lost",
-    CLOSED: "closed",
-    FAR: "unbounded",
-    SHRUNK: "Hopf point",
-    ENDLESS: "infinite period",
-}
-
 
 # What a branch that goes one way from a bifurcation ends in there.
 _BIRTHS = {"Hopf": "Hopf point", "period doubling": "period doubling"}
@@ -156,4 +145,4 @@ def continuation(
     result = RESULTS.branch_lost if STUCK in codes else RESULTS.branch_long if RUNNING in codes else RESULTS.successful
     check(result, throw, "continuation: ")
     origin = None if begin.origin is None else _BIRTHS[begin.origin.kind]
-    return _branch(begin, joined(back, ahead), (origin or _ENDS[codes[0]], _ENDS[codes[1]]), result)
+    return _branch(begin, joined(back, ahead), (origin or ENDS[codes[0]], ENDS[codes[1]]), result)

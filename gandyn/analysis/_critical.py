@@ -12,7 +12,7 @@ from .._system import AbstractMap, AbstractSystem
 from ._linear import eigenvalues, jacobian
 from ._memory import point_rows, without
 from ._moved import Moved, move
-from ._normal_form import _coefficient
+from ._normal_form import cubic_coefficient
 from ._path import CLOSED, LEFT, RUNNING, AbstractProblem
 from ._steady import signed
 
@@ -96,15 +96,6 @@ class AbstractCurve(AbstractProblem):
         n = self.size
         return without(slope[:n, :n] + (jnp.eye(n, dtype=slope.dtype) if self.discrete else 0.0), self.aside)
 
-    def measure(self, point: Float[Array, " k"]) -> tuple[Float[Array, " e"], Float[Array, "e k"], Any]:
-        def twice(p: Array) -> tuple[Array, Array]:
-            residual = self.residual(p)
-            return residual, residual
-
-        # In one program, which matters where the system is a solution of a differential equation.
-        slope, residual = jax.jacfwd(twice, has_aux=True)(point)
-        return residual, slope, None
-
     def equilibrium(self, point: Float[Array, " k"]) -> Float[Array, " n"]:
         """What vanishes at an equilibrium."""
         system, x = self.at(point)
@@ -154,7 +145,7 @@ class AbstractCurve(AbstractProblem):
         u, _, rows = jnp.linalg.svd(matrix - value * jnp.eye(self.size, dtype=value.dtype))
         right, left = rows[-1].conj(), u[:, -1]
         product = (left.conj() @ right).conj()
-        cubic, size = _coefficient(system, x, matrix, value, right, left / product)
+        cubic, size = cubic_coefficient(system, x, matrix, value, right, left / product)
         cubic = jnp.where(jnp.abs(product) > 10 * jnp.finfo(left.dtype).eps ** 0.5, cubic, jnp.nan)
         unit = jnp.linalg.norm(point_rows(system, x) @ right) ** 2 * (3 if self.multiplicity == 1 else 2)
         return clean((cubic.real / unit).astype(point.dtype), self.size * size / unit)

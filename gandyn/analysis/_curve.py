@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
@@ -18,11 +17,11 @@ from ._branch import Special
 from ._critical import AbstractCurve
 from ._linear import jacobian
 from ._memory import idle, settled, without
-from ._moved import move
+from ._moved import as_one, move, shared_value
 from ._pair import Pair
 from ._path import Found, corrected
 from ._real_mode import OPEN, Crossing, Simple
-from ._switch import _repeated
+from ._switch import repeated
 
 # By how much a point on a bound may seem to lie beyond it.
 SLACK = 1e-8
@@ -67,8 +66,7 @@ def _start(
     system: AbstractSystem, chosen: tuple, guess: Any, values: np.ndarray, state: PyTree, bounds: np.ndarray
 ) -> AbstractCurve:
     """The equations, with the point nearest to the guess that one can tell without solving them as the origin."""
-    first, second = (tuple((i, jnp.ones(())) for i in leaves) for leaves in chosen)
-    moved = (first, second)
+    moved = (as_one(chosen[0]), as_one(chosen[1]))
     for part, value in zip(moved, values, strict=True):
         system = move(system, part, jnp.asarray(value))
     state = settled(system, state)
@@ -115,11 +113,11 @@ Lenses = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 def _of_special(system: Any, where: Lenses, special: Special) -> tuple[AbstractSystem, Lenses]:
     """The system of which a bifurcation's state is an equilibrium: a map applied several times, or the return map of cycles."""
     if special.period is not None:
-        at = move(system, tuple((i, jnp.ones(())) for i in _tree.select(system, where[0])), special.value)
+        at = move(system, as_one(_tree.select(system, where[0])), special.value)
         returns = PoincareMap(system, Section.across(at, special.state))
         return returns, (lambda s: where[0](s.flow), lambda s: where[1](s.flow))
     if special.times > 1:
-        first, second = (_repeated(system, lens, special.times) for lens in where)
+        first, second = (repeated(system, lens, special.times) for lens in where)
         return first[0], (first[1], second[1])
     return system, where
 
@@ -133,7 +131,7 @@ def begin(system: AbstractSystem, where: Lenses, guess: PyTree | Special, spans:
     if set(chosen[0]) & set(chosen[1]):
         raise ValueError("boundary: both lenses move the same leaf; give two parameters.")
     _tree.check_tied(system, chosen[0] + chosen[1], AbstractSystem)
-    values = np.array([float(_tree.real(jax.tree.leaves(lens(system))[0])) for lens in where])
+    values = np.array([float(shared_value(system, lens)) for lens in where])
     if isinstance(guess, Special):
         values[0] = float(guess.value)
     if np.any(values < bounds[0]) or np.any(values > bounds[1]):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -20,6 +21,11 @@ def moved_by(system: Any, where: Callable[[Any], Any]) -> Moved:
     _tree.check_tied(system, chosen, AbstractSystem)
     leaves = [_tree.real(leaf) for leaf in jax.tree.leaves(where(system))]
     return tuple((i, leaf / leaves[0]) for i, leaf in zip(chosen, leaves, strict=True))
+
+
+def as_one(chosen: tuple[int, ...]) -> Moved:
+    """Leaves that are all set to the parameter's value."""
+    return tuple((i, jnp.ones(())) for i in chosen)
 
 
 def shared_value(system: Any, where: Callable[[Any], Any]) -> Array:

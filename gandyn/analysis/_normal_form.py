@@ -87,7 +87,7 @@ def _derivatives(system: AbstractSystem, x: PyTree) -> Callable:
 
 
 @eqx.filter_jit
-def _coefficient(
+def cubic_coefficient(
     system: AbstractSystem, x: PyTree, matrix: Array, value: Array, right: Array, left: Array
 ) -> tuple[Array, Array]:
     r"""The cubic coefficient in the mode's own coordinate z, as a change of :math:`\log z`, and the sum of its terms' sizes.
@@ -164,7 +164,7 @@ def form_of_mode(system: AbstractSystem, x: PyTree, matrix: np.ndarray, value: c
     rows, conjugates = np.linalg.eig(matrix.T)
     left = conjugates[:, np.argmin(np.abs(rows - np.conj(value)))]
     left = left / np.vdot(left, right).conj()
-    cubic, size = _coefficient(system, x, *map(jnp.asarray, (matrix, value, right, left)))
+    cubic, size = cubic_coefficient(system, x, *map(jnp.asarray, (matrix, value, right, left)))
     shown = float(np.linalg.norm(np.asarray(eqx.filter_jit(point_rows)(system, x)) @ right))
     if shown <= eps**0.5 * np.linalg.norm(right):
         raise ValueError("normal_form: the leading mode lives in the map's memory alone and does not move its point.")

@@ -12,6 +12,8 @@ import optimistix as optx
 from jaxtyping import Array, Float, Int
 
 RUNNING, LEFT, STUCK, CLOSED, FAR, SHRUNK, ENDLESS = range(7)
+ENDS = ("points", "span", "lost", "closed", "unbounded", "Hopf point", "infinite period")
+"""What a path ends in, by its code."""
 
 _NEWTON = 8
 # A tangent that turns further in a step may have jumped to another branch.
@@ -49,7 +51,14 @@ class AbstractProblem(eqx.Module):
 
     def measure(self, point: Float[Array, " k"]) -> tuple[Float[Array, " n"], Float[Array, "n k"], Any]:
         """The residual, its derivative, and what comes with them at no cost and is to be kept: `extra`."""
-        return self.residual(point), self.slope(point), None
+
+        def twice(p: Array) -> tuple[Array, Array]:
+            residual = self.residual(p)
+            return residual, residual
+
+        # In one program, which matters where the system is a solution of a differential equation.
+        slope, residual = jax.jacfwd(twice, has_aux=True)(point)
+        return residual, slope, None
 
     def halt(self, before: Float[Array, " k"], point: Float[Array, " k"], tangent: Array, extra: Any) -> Int[Array, ""]:
         """The code with which the path ends before a point that follows another, `RUNNING` if it goes on."""
@@ -245,18 +254,6 @@ def _follow(
     room = jax.tree.map(lambda row: jnp.zeros((capacity, *row.shape), row.dtype), rows)
     aim = _Aim(start, sense * tangent, start, tangent, jnp.abs(first), jnp.zeros((), bool))
     return jax.lax.while_loop(going, body, (Path._make((*room, jnp.asarray(0), jnp.asarray(RUNNING))), aim))[0]
-
-
-def locate(
-    problem: AbstractProblem,
-    ends: Float[Array, "s 2 k"],
-    tangents: Float[Array, "s 2 k"],
-    values: Float[Array, "s 2"],
-    which: Int[Array, " s"],
-) -> Float[Array, "s k"]:
-    """The points of `pinpoint`, of several changes of sign."""
-    sought = zip(ends, tangents, values, which, strict=True)
-    return jnp.stack([pinpoint(problem, *one)[0] for one in sought])
 
 
 @eqx.filter_jit

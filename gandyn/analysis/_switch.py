@@ -19,7 +19,7 @@ from ._cycle import Cycle
 from ._equilibrium import _equilibrium, default_solver
 from ._linear import jacobian
 from ._memory import idle, settled
-from ._moved import Moved, move, shared_value
+from ._moved import Moved, as_one, move, shared_value
 from ._path import first_tangent
 from ._periodic import NODES, Periodic
 from ._shooting import follow
@@ -48,10 +48,10 @@ def start(
         RuntimeError: There is no equilibrium near the guess (with `throw`).
     """
     if isinstance(guess, Special) and isinstance(system, AbstractMap):
-        system, where = _repeated(system, where, guess.times * (2 if guess.kind == "flip" else 1))
+        system, where = repeated(system, where, guess.times * (2 if guess.kind == "flip" else 1))
     chosen = _tree.select(system, where)
     _tree.check_tied(system, chosen, AbstractSystem)
-    moved: Moved = tuple((i, jnp.ones(())) for i in chosen)
+    moved = as_one(chosen)
     value = guess.value if isinstance(guess, Special) else shared_value(system, where)
     if not span[0] <= float(value) <= span[1]:
         raise ValueError(f"The parameter starts at {float(value)}, outside the span {span}.")
@@ -66,7 +66,7 @@ def start(
     return _equilibria(system, moved, state, unit, value, guess, throw)
 
 
-def _repeated(system: AbstractMap, where: Callable, times: int) -> tuple[AbstractMap, Callable]:
+def repeated(system: AbstractMap, where: Callable, times: int) -> tuple[AbstractMap, Callable]:
     """The map applied several times, and the lens to the same leaves in it."""
     if times == 1:
         return system, where

@@ -15,7 +15,7 @@ from .._results import RESULTS, check
 from .._system import AbstractMap, AbstractSystem
 from ..maps._gradient import SimGD
 from ._equilibrium import Manifold, _equilibrium, newton
-from ._moved import Moved, move, moved_by
+from ._moved import Moved, as_one, move, moved_by
 from ._sensitivity import carry, primal
 from ._stability import _stability, stability, tangent_of
 from ._verdict import MARGINAL, STABLE, UNSTABLE, VERDICTS
@@ -169,7 +169,7 @@ def threshold(
     """
     chosen = _tree.select(system, where)
     _tree.check_tied(primal(system), chosen, AbstractSystem)
-    found = _threshold(system, tuple((i, jnp.ones(())) for i in chosen), guess, bracket, modulo, solver)
+    found = _threshold(system, as_one(chosen), guess, bracket, modulo, solver)
     check(found.result, throw, "threshold: ")
     return found
 
