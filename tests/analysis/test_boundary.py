@@ -58,6 +58,23 @@ def _delayed(a, b, x):
     return jnp.stack([a * x[0] * (1 - b * x[1]), x[0]])
 
 
+def _reversing(a, b, x):
+    """The normal form of a generalised flip (Kuznetsov, 2004, section 9.3)."""
+    return jnp.stack([-(1 + a) * x[0] + b * x[0] ** 3 + x[0] ** 5, x[1] / 2])
+
+
+def _turning(a, b, x):
+    """The normal form of Chenciner's point, one radian an application."""
+    square = x[0] ** 2 + x[1] ** 2
+    c, s = jnp.cos(1.0), jnp.sin(1.0)
+    return (1 + a + b * square - square**2) * jnp.stack([c * x[0] - s * x[1], s * x[0] + c * x[1]])
+
+
+def _apart(a, b, x):
+    """A fold and a flip that do not know of one another."""
+    return jnp.stack([x[0] + a - x[0] ** 2, -(1 + b) * x[1] + x[1] ** 3])
+
+
 def _trained(method):
     def step(h, gamma, x):
         return jnp.stack(list(method(gd.Penalised(gd.games.dirac(), gd.r1, gamma), h)(gd.Players(x[0], x[1]))))
@@ -66,7 +83,7 @@ def _trained(method):
 
 
 FLOWS = [_takens, _cusp, _bautin, _two_pairs, _pair_and_fold, _ring, _oxidation]
-MAPS = [_henon, _delayed, _trained(gd.SimGD), _trained(gd.AltGD)]
+MAPS = [_henon, _delayed, _trained(gd.SimGD), _trained(gd.AltGD), _reversing, _turning, _apart]
 
 
 class Flow(gd.AbstractFlow):
@@ -304,6 +321,47 @@ def test_folds_of_cycles_by_their_return_map():
     np.testing.assert_allclose(a, -(b**2) / 4, **EXACT)
     np.testing.assert_allclose(np.asarray(found.states)[:, 0], np.sqrt(b / 2), **EXACT)
     assert found.corners == ()
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "corner"), [(4, "flip", "generalised flip"), (5, "Neimark-Sacker", "Chenciner"), (6, "flip", "fold-flip")]
+)
+def test_points_of_codimension_two_of_maps(case, kind, corner):
+    fixed, origin = ((0.0, 0.5), [0.0, 0.0]) if case < 6 else ((0.25, 0.0), [0.5, 0.0])
+    found, a, b = curve(Map, case, *fixed, origin)
+    assert found.kind == kind
+    np.testing.assert_allclose(b if case == 6 else a, 0.0, **EXACT)
+    check(found, (corner, 0.0, 0.0))
+
+
+class Tube(gd.AbstractFlow):
+    """Around a circle, run round in 2 pi, displacements grow by a + b and turn by `turn` of a turn; one part decays besides."""
+
+    a: jax.Array
+    b: jax.Array
+    turn: jax.Array
+    decay: jax.Array
+
+    def __call__(self, x):
+        radius, angle = jnp.hypot(x[0], x[1]), jnp.arctan2(x[1], x[0])
+        c, s = jnp.cos(self.turn * angle), jnp.sin(self.turn * angle)
+        u, v = c * (radius - 1) + s * x[2], -s * (radius - 1) + c * x[2]
+        growth = self.a + self.b - u**2 - v**2
+        first, second = growth * u, (growth - self.decay) * v
+        outwards, up = c * first - s * second - self.turn * x[2], s * first + c * second + self.turn * (radius - 1)
+        return jnp.stack([outwards * x[0] / radius - x[1], outwards * x[1] / radius + x[0], up])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "turn", "decay"), [("period doubling", 0.5, 2.0), ("torus", 0.3, 0.0)])
+def test_period_doublings_and_tori_by_the_return_map(kind, turn, decay):
+    """The multipliers are exp(2 pi (a + b)) times exp(2 pi i turn) and its conjugate, or -1 and one that decays."""
+    numbers = (jnp.asarray(0.2), jnp.asarray([1.0, 0.0, 0.0]), jnp.exp(2j * jnp.pi * turn), jnp.asarray(1.0), jnp.zeros(3))
+    special = gd.Special(*numbers, jnp.asarray(2 * np.pi), None, kind=kind)
+    flow = Tube(*map(jnp.asarray, (0.1, -0.2, turn, decay)))
+    found = gd.boundary(flow, PLANE, special, ((0.0, 0.4), (-0.4, 0.0)), step=0.2)
+    assert (found.kind, found.ends) == (kind, ("span", "span"))
+    np.testing.assert_allclose(np.sum(np.asarray(found.values), axis=1), 0.0, **EXACT)
 
 
 def test_what_has_no_curve():

@@ -78,7 +78,6 @@ def test_lanczos_on_multiples_of_the_identity():
     assert float(found.proximal) == pytest.approx(13 / 6, rel=1e-6)
 
 
-@pytest.mark.slow
 def test_a_network_of_ten_thousand_numbers_per_player():
     game, x = drawn((98, 2), (98, 2), 8, 0.0135)
     sizes = [sum(leaf.size for leaf in jax.tree.leaves(player)) for player in x]
