@@ -77,7 +77,8 @@ class StoredSweep:
     def to_xarray(self) -> "xarray.Dataset":
         """The sweep as a data set, like that of a `Sweep`, read from the folder as it is needed.
 
-        What is not finished is NaN, or the number that means `pending`.
+        What is not finished is NaN, a verdict or outcome the number that means `pending`; other whole numbers and booleans,
+        which have nothing of the kind, are zero there.
         """
         found = xarray.open_zarr(self.path, chunks=None, consolidated=False, drop_variables=DONE)
         return found.assign_attrs(complete=self.complete)
@@ -168,8 +169,8 @@ def sweep(
         fn: A function of the system that returns arrays or a result, such as a growth. Define it once: a new function
             compiles anew.
         system: The system whose leaves move.
-        axes: By name, a lens and the values of the leaf; the order of the axes is that of the result, and what is
-            common to the cells of the later ones is computed once.
+        axes: By name, a lens and the values of the leaf, as many as one likes for each: the cells are those of the grid. The
+            order of the axes is that of the result, and what is common to the cells of the later ones is computed once.
         chunk: How many cells to compute at once, at most; a store keeps the blocks with which it was begun.
         store: The folder, made if it is not there.
         shard: (i, n), to compute only the i-th of n parts of the blocks of a store, counted from one.

@@ -48,8 +48,9 @@ def _stretches(stable: np.ndarray, points: np.ndarray, marks: np.ndarray) -> lis
         line = np.concatenate([start, points[first + 1 : last + 1]])
         if last + 1 < stable.size:
             step = points[last + 1] - points[last]
-            shares = (marks - points[last]) @ step / (step @ step)
-            off = np.linalg.norm(marks - points[last] - shares[:, None] * step, axis=1) / np.linalg.norm(step)
+            length = max(float(np.linalg.norm(step)), np.finfo(float).tiny ** 0.5)
+            shares = (marks - points[last]) @ step / length**2
+            off = np.linalg.norm(marks - points[last] - shares[:, None] * step, axis=1) / length
             near = np.flatnonzero((shares >= 0) & (shares <= 1) & (off < 0.5))
             start = marks[near[:1]] if near.size else points[last + 1 : last + 2]
             line = np.concatenate([line, start])
