@@ -198,7 +198,7 @@ def test_a_sweep_goes_on_and_touches_nothing_that_is_finished(tmp_path, monkeypa
     (path / "product/c/2").mkdir()
     (path / "product/c/2/0").write_bytes(b"half")
     (path / "product/c/2/0.dead.partial").write_bytes(b"half")
-    (tmp_path / ".s.dead.partial").mkdir()
+    (tmp_path / ".s.deadbeef.partial").mkdir()
     times = {name: (path / name).stat().st_mtime_ns for name in content(path) if "/c/0" in name or "/c/1" in name}
     with monkeypatch.context() as patch:
         calls = counted(patch)
