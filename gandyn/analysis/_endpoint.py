@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Key, PyTree, Scalar
+from jaxtyping import Array, Complex, Key, PyTree, Scalar
 
 from .. import _tree
 from .._evolve import prepare
@@ -100,8 +100,14 @@ class _Mean(AbstractFlow):
 
     def each(self, x: PyTree) -> PyTree:
         """The flow of each draw, along a leading axis."""
-        # One after the other, which compiles in the time of one.
-        return jax.lax.map(lambda key: _tree.inside(self.redraw(key, self.map), AbstractFlow)(x), self.keys)
+        return _each(self, x)
+
+
+# Compiled by itself, so that everything that asks for the mean traces it once.
+@eqx.filter_jit
+def _each(mean: _Mean, x: PyTree) -> PyTree:
+    # One draw after the other, which compiles in the time of one.
+    return jax.lax.map(lambda key: _tree.inside(mean.redraw(key, mean.map), AbstractFlow)(x), mean.keys)
 
 
 def _with_flow(step: AbstractMap, flow: AbstractFlow) -> AbstractMap:
@@ -126,9 +132,10 @@ def _mean_field(step: Random, state: PyTree, key: Key[Array, ""], draws: int) ->
     return mean, _with_flow(step.map, mean), step.inner(state)
 
 
-@eqx.filter_jit
-def _fields(mean: _Mean, x: PyTree) -> Float[Array, "k n"]:
-    return jax.vmap(lambda field: _tree.ravel(field)[0])(mean.each(x))
+def _fields(mean: _Mean, x: PyTree) -> np.ndarray:
+    """The field of each draw, one a row."""
+    leaves = jax.tree.leaves(mean.each(x))
+    return np.concatenate([np.asarray(leaf, float).reshape(len(leaf), -1) for leaf in leaves], axis=1)
 
 
 def _moments(fields: np.ndarray) -> tuple[float, float, float]:
@@ -199,7 +206,7 @@ def endpoint(
     step, state = prepare(step, state)
     mean, under, inner = _mean_field(step, state, jax.random.key(0) if key is None else key, draws)
     x = step.point(state)
-    square, error, noise = _moments(np.asarray(_fields(mean, x), float))
+    square, error, noise = _moments(_fields(mean, x))
 
     def found(system: Any, at: PyTree, target: Any) -> Eigenpairs:
         wanted = eqx.tree_at(lambda s: s.target, spectrum, target) if isinstance(spectrum, Arnoldi) else spectrum

@@ -46,8 +46,13 @@ class Losses(eqx.Module):
 
 
 @eqx.filter_jit
-def _norms(flow: AbstractFlow, x: PyTree, batches: Batches, key: Key[Array, ""]) -> list[Array]:
-    return [_tree.norm(part) for part in _tree.players(batches(key, flow)(x))]
+def _field(flow: AbstractFlow, x: PyTree, batches: Batches, key: Key[Array, ""]) -> PyTree:
+    return batches(key, flow)(x)
+
+
+@eqx.filter_jit
+def _norms(field: PyTree) -> list[Array]:
+    return [_tree.norm(part) for part in _tree.players(field)]
 
 
 class GradientNorms(eqx.Module):
@@ -62,18 +67,18 @@ class GradientNorms(eqx.Module):
     def __call__(self, system: AbstractSystem, state: PyTree, key: Key[Array, ""]) -> dict[str, Array]:
         """`gradient.generator` and so on."""
         x = point_of(system, state)
-        return _by_player("gradient", x, _norms(_tree.inside(system, AbstractFlow), x, Batches(self.size), key))
+        return _by_player("gradient", x, _norms(_field(_tree.inside(system, AbstractFlow), x, Batches(self.size), key)))
 
 
 @eqx.filter_jit
-def _cosines(flow: AbstractFlow, a: PyTree, b: PyTree, count: int, batches: Batches, key: Key[Array, ""]) -> Array:
-    drawn, way = batches(key, flow), _tree.subtract(b, a)
+def _between(a: PyTree, b: PyTree, t: Array) -> PyTree:
+    return _tree.axpy(t, _tree.subtract(b, a), a)
 
-    def cosine(t: Array) -> Array:
-        velocity = drawn(_tree.axpy(t, way, a))
-        return _tree.dot(velocity, way) / (_tree.norm(velocity) * _tree.norm(way))
 
-    return jax.lax.map(cosine, jnp.linspace(0.0, 1.0, count))
+@eqx.filter_jit
+def _cosine(velocity: PyTree, a: PyTree, b: PyTree) -> Array:
+    way = _tree.subtract(b, a)
+    return _tree.dot(velocity, way) / (_tree.norm(velocity) * _tree.norm(way))
 
 
 class PathAngle(eqx.Module):
@@ -94,8 +99,10 @@ class PathAngle(eqx.Module):
 
     def __call__(self, system: AbstractSystem, state: PyTree, key: Key[Array, ""]) -> dict[str, Array]:
         """`path_angle`, a cosine for each point."""
-        flow = _tree.inside(system, AbstractFlow)
-        return {"path_angle": _cosines(flow, self.start, point_of(system, state), self.count, Batches(self.size), key)}
+        flow, a, b = _tree.inside(system, AbstractFlow), self.start, point_of(system, state)
+        # Point by point, since the field is compiled already where gradients are measured on samples of this size.
+        points = (_between(a, b, t) for t in jnp.linspace(0.0, 1.0, self.count))
+        return {"path_angle": jnp.stack([_cosine(_field(flow, x, Batches(self.size), key), a, b) for x in points])}
 
 
 class Spectrum(eqx.Module):
