@@ -226,7 +226,7 @@ def train(
     name: Annotated[str, Parameter(help="An experiment; `gandyn list` has them.")],
     /,
     *,
-    full: Annotated[bool, Parameter(help="The paper's setting instead of the small one, which takes some minutes.")] = False,
+    full: Annotated[bool, Parameter(help="The paper's setting instead of the small one, which takes a minute or two.")] = False,
     steps: Annotated[int | None, Parameter(metavar="COUNT", help="Another number of steps; more prolong what was run.")] = None,
     seeds: Annotated[str | None, Parameter(metavar="NUMBERS", help="From which seeds, as in --seeds 0,1,2.")] = None,
     out: Annotated[
@@ -236,6 +236,9 @@ def train(
         ),
     ] = None,
     dtype: Annotated[str, Parameter(metavar="NAME", show_default=True, help="float32 or float64.")] = "float32",
+    jobs: Annotated[
+        int, Parameter(metavar="COUNT", show_default=True, help="How many runs are made at once, each on about a core.")
+    ] = 2,
     as_json: Json = False,
     animation: Annotated[
         Path | None, Parameter(metavar="FILE", help="Also make a moving picture of the first arm's first run, as gif.")
@@ -244,7 +247,7 @@ def train(
     """Train the arms of an experiment of the papers, and say whether its effects appear. A run that is stopped goes on."""
     from ._train import run
 
-    return run(name, full, steps, seeds, out, dtype, as_json, animation)
+    return run(name, full, steps, seeds, out, dtype, jobs, as_json, animation)
 
 
 @app.command(name="list")

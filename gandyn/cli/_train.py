@@ -28,6 +28,7 @@ def run(
     seeds: str | None,
     out: Path | None,
     dtype: str,
+    jobs: int,
     as_json: bool,
     animation: Path | None,
 ) -> int:
@@ -39,10 +40,12 @@ def run(
     folder = out or Path("gandyn-runs") / f"{experiment.key}{'-full' if full else ''}"
     if animation is not None and animation.suffix != ".gif":
         raise ValueError(f"--animation {animation}: the name must end in .gif.")
+    if jobs < 1:
+        raise ValueError(f"--jobs {jobs}: one run at least is made at once.")
     check_folder(animation)
     console = messages()
     try:
-        found = conduct(experiment, setting, folder, dtype=kind, announce=console.print)
+        found = conduct(experiment, setting, folder, dtype=kind, jobs=jobs)
     except KeyboardInterrupt:
         console.print(f"gandyn: stopped; the same command goes on from the last checkpoint in {folder}.")
         raise

@@ -1,8 +1,10 @@
 """What an experiment is: arms that are trained from the same seeds, and effects whose criteria are fixed before the runs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +14,7 @@ from scipy import stats
 import gandyn as gd
 
 from ..claims._claim import Source
+from ..training._progress import Bars
 
 _CONFIDENCE = 0.95
 
@@ -164,9 +167,9 @@ class Report:
 
     experiment: Experiment
     setting: Setting
-    runs: dict[tuple[str, int], Run] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    ends: dict[str, gd.EndPoint] = field(default_factory=dict)
+    runs: dict[tuple[str, int], Run]
+    findings: list[Finding]
+    ends: dict[str, gd.EndPoint]
 
     def cells(self) -> dict[str, dict[str, list[str]]]:
         """The words for the runs, seed by seed: by what follows the comma in an arm's name, then by what precedes it."""
@@ -179,55 +182,78 @@ class Report:
 
 
 def conduct(
-    experiment: Experiment,
-    setting: Setting,
-    folder: Path,
-    *,
-    dtype: Any,
-    progress: bool = True,
-    announce: Callable[[str], None] = lambda text: None,
+    experiment: Experiment, setting: Setting, folder: Path, *, dtype: Any, jobs: int = 2, progress: bool = True
 ) -> Report:
     """Train every arm from every seed, each in a folder of its own, and judge the effects.
 
-    Runs that have ended before are read back, and one that was stopped goes on.
+    Runs that have ended before are read back, and one that was stopped goes on. An interrupt from the keyboard stops those
+    under way where they are.
 
     Args:
         experiment: The experiment.
         setting: `experiment.small`, `experiment.full`, or one with other numbers.
         folder: Where the runs are kept.
         dtype: The floating-point type of parameters and data.
-        progress: Whether to show bars.
-        announce: Told what begins.
+        jobs: How many runs are made at once, each of which takes about a core.
+        progress: Whether to show bars, and to say what begins.
 
     Raises:
         ValueError: A folder of another run.
         OSError: The folder cannot be written.
     """
-    report = Report(experiment, setting)
-    names = list(experiment.arms)
-    for arm, build in experiment.arms.items():
-        for seed in setting.seeds:
-            announce(f"{experiment.key}: {arm}, seed {seed} ({len(report.runs) + 1} of {len(names) * len(setting.seeds)})")
-            start = build(setting, seed, dtype)
-            training = gd.training.train(
-                start.step,
-                start.step.init(start.point),
-                setting.steps,
-                metrics=start.metrics,
-                folder=folder / arm.replace(",", "").replace(" ", "-") / f"seed-{seed}",
-                checkpoint=max(1, setting.steps // 20),
-                key=jax.random.key(seed),
-                progress=progress,
-                throw=False,
-            )
-            report.runs[arm, seed] = Run(start, training)
-        first: Any = report.runs[arm, setting.seeds[0]]
-        looks = [each.metric for each in first.start.metrics if isinstance(each.metric, gd.training.Spectrum)]
-        if looks and first.training.result == gd.RESULTS.successful:
-            spectrum = looks[0].spectrum
-            report.ends[arm] = gd.endpoint(first.start.step, first.training.state, spectrum=spectrum, throw=False)
-    report.findings.extend(judge(effect, report.runs, setting.seeds) for effect in experiment.effects)
-    return report
+    seeds = tuple(dict.fromkeys(setting.seeds))
+    # What compiles comes first, so that no run waits for one that has not begun.
+    order, building = [(arm, seed) for seed in seeds for arm in experiment.arms], Lock()
+    runs: dict[tuple[str, int], Future[Run]] = {}
+
+    def made(arm: str, seed: int) -> Run:
+        # The seeds of an arm share what the first one compiles.
+        if seed != seeds[0]:
+            runs[arm, seeds[0]].result()
+        name = f"{arm}, seed {seed}"
+        bars.say(f"{experiment.key}: {name} ({order.index((arm, seed)) + 1} of {len(order)})")
+        # Data that all runs share are made by the first.
+        with building:
+            start = experiment.arms[arm](setting, seed, dtype)
+        bar = bars.bar(name)
+        training = gd.training.train(
+            start.step,
+            start.step.init(start.point),
+            setting.steps,
+            metrics=start.metrics,
+            folder=folder / arm.replace(",", "").replace(" ", "-") / f"seed-{seed}",
+            checkpoint=max(1, setting.steps // 20),
+            key=jax.random.key(seed),
+            progress=bar,
+            throw=False,
+        )
+        bar.end()
+        return Run(start, training)
+
+    with Bars(shown=progress) as bars, ThreadPoolExecutor(jobs) as pool:
+        for arm, seed in order:
+            runs[arm, seed] = pool.submit(made, arm, seed)
+        ends = {arm: pool.submit(_end, runs[arm, seeds[0]]) for arm in experiment.arms}
+        try:
+            found = {(arm, seed): runs[arm, seed].result() for arm in experiment.arms for seed in seeds}
+            looks = {arm: end for arm, future in ends.items() if (end := future.result())}
+        except BaseException:
+            bars.stop()
+            bars.say("Stopping; what is being compiled is waited for.")
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    findings = [judge(effect, found, setting.seeds) for effect in experiment.effects]
+    return Report(experiment, setting, found, findings, looks)
+
+
+def _end(run: Future[Run]) -> gd.EndPoint | None:
+    """Where a run has come to; none where it diverged, or does not look at spectra on its way."""
+    found: Any = run.result()
+    start, training = found
+    looks = [each.metric for each in start.metrics if isinstance(each.metric, gd.training.Spectrum)]
+    if not looks or training.result != gd.RESULTS.successful:
+        return None
+    return gd.endpoint(start.step, training.state, spectrum=looks[0].spectrum, throw=False)
 
 
 def shortened(setting: Setting, *, steps: int | None = None, seeds: tuple[int, ...] | None = None) -> Setting:

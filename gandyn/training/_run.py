@@ -17,7 +17,7 @@ from .._provenance import digest
 from .._results import RESULTS, check, first
 from .._system import AbstractMap
 from ._folder import Folder, measured
-from ._progress import Progress
+from ._progress import Bar, shown
 
 # How long the compiled loop runs before it is looked at again, in seconds.
 _PAUSE = 0.5
@@ -86,8 +86,10 @@ def _advance(step: AbstractMap, state: PyTree, count: Array) -> tuple[PyTree, Ar
 class _Run:
     """A run under way: where it is, what was measured, and what is to be done next."""
 
-    def __init__(self, step: AbstractMap, state: PyTree, metrics: Sequence[Every], key: Key[Array, ""], folder: Folder | None):
-        self.step, self.metrics, self.key, self.folder = step, tuple(metrics), key, folder
+    def __init__(
+        self, step: AbstractMap, state: PyTree, metrics: Sequence[Every], key: Key[Array, ""], folder: Folder | None, bar: Bar
+    ):
+        self.step, self.metrics, self.key, self.folder, self.bar = step, tuple(metrics), key, folder, bar
         restored = folder.restore(state) if folder else None
         self.done, self.state = restored or (0, state)
         self.fine, self.lines, self.latest = True, {}, {}
@@ -99,6 +101,7 @@ class _Run:
         values: dict[str, Any] = {}
         for i, each in enumerate(self.metrics):
             if ending or self.done % each.steps == 0:
+                self.bar.check()
                 key = jax.random.fold_in(jax.random.fold_in(self.key, i), self.done)
                 found = {name: np.asarray(value) for name, value in each.metric(self.step, self.state, key).items()}
                 if twice := sorted(values.keys() & found.keys()):
@@ -118,7 +121,7 @@ class _Run:
         state, made, fine = _advance(self.step, self.state, jnp.asarray(count))
         self.state, self.done, self.fine = state, self.done + int(made), bool(fine)
 
-    def go(self, steps: int, checkpoint: int, progress: Progress) -> None:
+    def go(self, steps: int, checkpoint: int) -> None:
         """Go on to the end, or until a state is not finite."""
         stops = [each.steps for each in self.metrics] + ([checkpoint] if self.folder else [])
         pace = 1
@@ -131,7 +134,7 @@ class _Run:
             self._measure(ending=not self.fine or self.done == steps)
             if self.folder and (self.done % checkpoint == 0 or not self.fine or self.done == steps):
                 self.folder.keep(*self.settled)
-            progress.show(self.done, self.latest)
+            self.bar.show(self.done, self.latest)
 
     def curves(self) -> dict[str, Curve]:
         """What was measured, from the start of the run."""
@@ -153,7 +156,7 @@ def train(
     folder: str | os.PathLike[str] | None = None,
     checkpoint: int = 1000,
     key: Key[Array, ""] | None = None,
-    progress: bool = True,
+    progress: bool | Bar = True,
     throw: bool = True,
 ) -> Training:
     """Apply a training map for a long time, and measure on the way.
@@ -170,7 +173,7 @@ def train(
         folder: Where to keep the run; it is not kept if left out.
         checkpoint: Keep the state after every so many steps.
         key: Where the metrics' own randomness comes from, `jax.random.key(0)` if left out.
-        progress: Whether to show a bar with what was measured last, where stderr is a terminal.
+        progress: Whether to show a bar with what was measured last, where stderr is a terminal; or a `Bar` among others.
         throw: Raise if the run diverges.
 
     Returns:
@@ -190,10 +193,11 @@ def train(
     step, state = prepare(step, state)
     kept = None if folder is None else Folder(folder, _identity(step, state, metrics, key))
     try:
-        run = _Run(step, state, metrics, key, kept)
-        with Progress(steps, run.done, shown=progress) as shown:
+        with shown(progress) as bar:
+            run = _Run(step, state, metrics, key, kept, bar)
+            bar.begin(steps, run.done)
             try:
-                run.go(steps, checkpoint, shown)
+                run.go(steps, checkpoint)
             except KeyboardInterrupt:
                 if kept:
                     kept.keep(*run.settled)

@@ -1,7 +1,11 @@
 """The report of an experiment: its numbers are those of a linear GAN in closed form, and nothing else is fetched or hidden."""
 
+import dataclasses
 import json
 import re
+import signal
+import threading
+import time
 
 import equinox as eqx
 import jax
@@ -105,6 +109,47 @@ def test_the_numbers_are_those_of_the_linear_map(made):
     assert row(page, "penalty") == [f"{value:.4g}" for value in less]
     assert f"{interval.low:.4g} to {interval.high:.4g}" in page
     assert 'class="verdict corrected">undecided' in page
+
+
+def test_runs_one_after_the_other_are_the_same_and_are_read_back(made, tmp_path, capsys):
+    found, *_ = made
+    alone = conduct(TINY, TINY.small, tmp_path, dtype=jnp.float64, jobs=1)
+    assert "tiny: penalty, seed 3 (2 of 6)" in capsys.readouterr().err
+    assert list(alone.runs) == list(found.runs) == [(name, seed) for name in TINY.arms for seed in SEEDS]
+    again = conduct(TINY, TINY.small, tmp_path, dtype=jnp.float64, progress=False)
+    for key, run in found.runs.items():
+        for name, curve in run.training.curves.items():
+            np.testing.assert_array_equal(curve.values, alone.runs[key].training.curves[name].values)
+            np.testing.assert_array_equal(curve.values, again.runs[key].training.curves[name].values)
+
+
+def test_an_interrupt_stops_every_run_where_it_is_and_they_go_on(made, tmp_path, monkeypatch):
+    found, *_ = made
+    interrupted = threading.Event()
+
+    def interrupt(step, state, key):
+        measured = distance(step, state, key)
+        if not interrupted.is_set():
+            interrupted.set()
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            # Until the main thread has told the runs to stop.
+            time.sleep(0.5)
+        return measured
+
+    def built(setting, seed, dtype):
+        start = arm(GAMMA)(setting, seed, dtype)
+        return start._replace(metrics=(*start.metrics[1:], Every(5, interrupt)))
+
+    tiny = dataclasses.replace(TINY, arms={"plain": TINY.arms["plain"], "penalty": built})
+    with pytest.raises(KeyboardInterrupt):
+        conduct(tiny, TINY.small, tmp_path, dtype=jnp.float64, jobs=1, progress=False)
+    # The first run had ended, the second was at its start, and the others had not begun.
+    assert sorted(file.parent.parent.name for file in tmp_path.rglob("checkpoint")) == ["penalty", "plain"]
+    after = conduct(tiny, TINY.small, tmp_path, dtype=jnp.float64, progress=False)
+    for key, run in after.runs.items():
+        np.testing.assert_array_equal(
+            run.training.curves["distance"].values, found.runs[key].training.curves["distance"].values
+        )
 
 
 def test_curves_and_spectra_are_kept(made):
