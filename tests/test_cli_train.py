@@ -37,6 +37,8 @@ def test_runs_are_kept_and_read_back(run, tmp_path, monkeypatch):
     [
         (("train", "ringg"), "There is no experiment 'ringg'. Did you mean 'ring'?"),
         (("train", "isotropic", "--seeds", "one"), "give whole numbers with commas"),
+        (("train", "isotropic", "--seeds", "1,1"), "one seed at least, and each once"),
+        (("train", "isotropic", "--jobs", "0"), "one run at least is made at once"),
         (("train", "isotropic", "--steps", "0"), "a run makes one step or more"),
         (("train", "isotropic", "--dtype", "float16"), "There is no type 'float16'"),
         (("train", "isotropic", "--animation", "/nowhere/a.gif"), "cannot be written"),

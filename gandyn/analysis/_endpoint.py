@@ -76,7 +76,7 @@ class EndPoint(eqx.Module):
 
     def __str__(self) -> str:
         lead, rest = self.map.values[0], "at rest within the noise" if self.at_rest else "still moving"
-        growing = "nothing grows faster among those found" if self.growth <= 0 else "grows"
+        growing = "grows" if self.growth > self.flow.errors[0] else "nothing found grows beyond its error"
         return "\n".join(
             [
                 f"mean field   {float(self.gradient):.4g} beside a noise of {float(self.noise):.4g}: {rest}",

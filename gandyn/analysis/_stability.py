@@ -169,10 +169,10 @@ def stability(
         modulo: The manifold of equilibria through `x` (see `manifold`); the verdict is then that of the modes
             transverse to it.
         spectrum: `Dense()` for all eigenvalues, or `Arnoldi(count=6)` for the leading few of a large system, outside `jit`.
-            Few eigenvalues can prove `unstable`; they prove `stable` only where a bound on all modes does, the numerical
-            abscissa of a flow (the largest eigenvalue of :math:`(J + J^\top)/2`) or the largest singular value of a map.
-            That bound fails with a probability of at most 1e-9 over the random start. Otherwise the verdict is `undecided`, and
-            the growth a lower bound.
+            Few eigenvalues can prove `unstable`; they prove `stable` only where a bound on all modes does: the numerical
+            abscissa of a flow (the largest eigenvalue of :math:`(J + J^\top)/2`), the damped second-order pencil of a zero-sum
+            game whose generator has no curvature, or the largest singular value of a map. That bound fails with a probability
+            of at most 1e-9 over the random start. Otherwise the verdict is `undecided`, and the growth a lower bound.
         throw: Raise if there is no verdict.
 
     Returns:

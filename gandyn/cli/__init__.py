@@ -226,7 +226,7 @@ def train(
     name: Annotated[str, Parameter(help="An experiment; `gandyn list` has them.")],
     /,
     *,
-    full: Annotated[bool, Parameter(help="The paper's setting instead of the small one, which takes a minute or two.")] = False,
+    full: Annotated[bool, Parameter(help="The paper's setting; the small one takes up to two minutes.")] = False,
     steps: Annotated[int | None, Parameter(metavar="COUNT", help="Another number of steps; more prolong what was run.")] = None,
     seeds: Annotated[str | None, Parameter(metavar="NUMBERS", help="From which seeds, as in --seeds 0,1,2.")] = None,
     out: Annotated[

@@ -1,7 +1,7 @@
 """What an experiment is: arms that are trained from the same seeds, and effects whose criteria are fixed before the runs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -14,7 +14,8 @@ from scipy import stats
 import gandyn as gd
 
 from ..claims._claim import Source
-from ..training._progress import Bars
+from ..training._progress import Bar, Bars
+from ..training._run import watched
 
 _CONFIDENCE = 0.95
 
@@ -27,11 +28,18 @@ class Setting:
         steps: How many applications of the map each run makes.
         seeds: From which seeds each arm is trained.
         numbers: Everything else that the arms are built from: widths, batch and step sizes.
+
+    Raises:
+        ValueError: No seed, or one that is given twice.
     """
 
     steps: int
     seeds: tuple[int, ...]
     numbers: Mapping[str, Any]
+
+    def __post_init__(self):
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"An experiment has one seed at least, and each once; got {list(self.seeds)}.")
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -137,7 +145,7 @@ class Experiment:
         title: What it is about, in one line.
         text: The setting in words: what is the paper's and what is not.
         arms: By name, what is trained: a function of the setting, the seed and the floating-point type.
-        small: A setting of a few minutes on two cores.
+        small: A setting of half a minute to two minutes on two cores.
         full: The paper's.
         effects: What is looked for, each with its criterion.
         curves: The names of the curves that are drawn, each over the seeds of all arms.
@@ -194,61 +202,62 @@ def conduct(
         setting: `experiment.small`, `experiment.full`, or one with other numbers.
         folder: Where the runs are kept.
         dtype: The floating-point type of parameters and data.
-        jobs: How many runs are made at once, each of which takes about a core.
+        jobs: How many runs are made at once, in threads, each of which takes about a core. Settings of JAX by context managers
+            do not reach them: use `jax.config.update`.
         progress: Whether to show bars, and to say what begins.
 
     Raises:
         ValueError: A folder of another run.
         OSError: The folder cannot be written.
     """
-    seeds = tuple(dict.fromkeys(setting.seeds))
-    # What compiles comes first, so that no run waits for one that has not begun.
-    order, building = [(arm, seed) for seed in seeds for arm in experiment.arms], Lock()
-    runs: dict[tuple[str, int], Future[Run]] = {}
+    # What compiles comes first; the seeds of an arm share what the first one compiles, and wait until it moves.
+    order, building = [(arm, seed) for seed in setting.seeds for arm in experiment.arms], Lock()
 
-    def made(arm: str, seed: int) -> Run:
-        # The seeds of an arm share what the first one compiles.
-        if seed != seeds[0]:
-            runs[arm, seeds[0]].result()
-        name = f"{arm}, seed {seed}"
-        bars.say(f"{experiment.key}: {name} ({order.index((arm, seed)) + 1} of {len(order)})")
-        # Data that all runs share are made by the first.
-        with building:
-            start = experiment.arms[arm](setting, seed, dtype)
-        bar = bars.bar(name)
-        training = gd.training.train(
-            start.step,
-            start.step.init(start.point),
-            setting.steps,
-            metrics=start.metrics,
-            folder=folder / arm.replace(",", "").replace(" ", "-") / f"seed-{seed}",
-            checkpoint=max(1, setting.steps // 20),
-            key=jax.random.key(seed),
-            progress=bar,
-            throw=False,
-        )
-        bar.end()
+    def made(i: int, arm: str, seed: int) -> Run:
+        bars.check()
+        with waits[arm, seed] as bar:
+            if seed != setting.seeds[0]:
+                waits[arm, setting.seeds[0]].moving.wait()
+            # Data that all runs share are made by the first.
+            with building:
+                bars.check()
+                bars.say(f"{experiment.key}: {arm}, seed {seed} ({i} of {len(order)})")
+                start = experiment.arms[arm](setting, seed, dtype)
+            training = watched(
+                bar,
+                start.step,
+                start.step.init(start.point),
+                setting.steps,
+                metrics=start.metrics,
+                folder=folder / arm.replace(",", "").replace(" ", "-") / f"seed-{seed}",
+                checkpoint=max(1, setting.steps // 20),
+                key=jax.random.key(seed),
+                throw=False,
+            )
         return Run(start, training)
 
     with Bars(shown=progress) as bars, ThreadPoolExecutor(jobs) as pool:
-        for arm, seed in order:
-            runs[arm, seed] = pool.submit(made, arm, seed)
-        ends = {arm: pool.submit(_end, runs[arm, seeds[0]]) for arm in experiment.arms}
+        waits = {(arm, seed): Bar(bars, f"{arm}, seed {seed}") for arm, seed in order}
         try:
-            found = {(arm, seed): runs[arm, seed].result() for arm in experiment.arms for seed in seeds}
-            looks = {arm: end for arm, future in ends.items() if (end := future.result())}
+            runs = {pair: pool.submit(made, i, *pair) for i, pair in enumerate(order, 1)}
+            ends = {arm: pool.submit(_end, runs[arm, setting.seeds[0]], bars) for arm in experiment.arms}
+            work: list[Future[Any]] = [*runs.values(), *ends.values()]
+            for future in wait(work, return_when=FIRST_EXCEPTION).done:
+                future.result()
         except BaseException:
             bars.stop()
-            bars.say("Stopping; what is being compiled is waited for.")
             pool.shutdown(wait=False, cancel_futures=True)
+            bars.say("Stopping; what is being computed is waited for.")
             raise
+    found = {(arm, seed): runs[arm, seed].result() for arm in experiment.arms for seed in setting.seeds}
     findings = [judge(effect, found, setting.seeds) for effect in experiment.effects]
-    return Report(experiment, setting, found, findings, looks)
+    return Report(experiment, setting, found, findings, {arm: end for arm, each in ends.items() if (end := each.result())})
 
 
-def _end(run: Future[Run]) -> gd.EndPoint | None:
+def _end(run: Future[Run], bars: Bars) -> gd.EndPoint | None:
     """Where a run has come to; none where it diverged, or does not look at spectra on its way."""
     found: Any = run.result()
+    bars.check()
     start, training = found
     looks = [each.metric for each in start.metrics if isinstance(each.metric, gd.training.Spectrum)]
     if not looks or training.result != gd.RESULTS.successful:

@@ -1,7 +1,8 @@
-"""How far runs are: a bar for each, with what was measured last."""
+"""How far runs are: a bar for each, with what was measured last, and the word to stop."""
 
 import contextlib
-from collections.abc import Iterator
+from collections import deque
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from rich.table import Column
 class Bars:
     """Bars on a terminal's stderr, one for each run under way, with the time left and the numbers measured last.
 
-    Where stderr is no terminal there are none, and what is said is printed all the same.
+    Where stderr is no terminal there are none, and what is said is printed all the same. A bar stays until the next begins.
 
     Args:
         shown: Whether to show and to say anything.
@@ -27,70 +28,70 @@ class Bars:
             rich.progress.TimeRemainingColumn(),
             rich.progress.TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
         )
-        self._bars = rich.progress.Progress(
-            *columns, console=self._console, expand=True, disable=not (shown and self._console.is_terminal)
-        )
-        self.stopped = False
+        hidden = not (shown and self._console.is_terminal)
+        self.display = rich.progress.Progress(*columns, console=self._console, expand=True, disable=hidden)
+        self.over: deque[rich.progress.TaskID] = deque()
+        self._stopped = Event()
 
     def __enter__(self) -> "Bars":
-        self._bars.start()
+        self.display.start()
         return self
 
     def __exit__(self, *reason: object) -> None:
-        self._bars.stop()
+        self.display.stop()
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
         self._console.print(text)
 
     def stop(self) -> None:
-        """Interrupt every run that has a bar here, as soon as it can be."""
-        self.stopped = True
+        """Have every run stop that has a bar here, as soon as it can."""
+        self._stopped.set()
 
-    def bar(self, name: str = "") -> "Bar":
-        """A bar for a run of a name."""
-        return Bar(self, name)
+    def check(self) -> None:
+        """Stop here if the runs are to stop.
+
+        Raises:
+            KeyboardInterrupt: They are.
+        """
+        if self._stopped.is_set():
+            raise KeyboardInterrupt
 
 
 class Bar:
-    """The bar of one run."""
+    """The bar of one run.
 
-    def __init__(self, bars: Bars, name: str):
-        self._all, self._name = bars, [name] if name else []
+    Args:
+        bars: Those it is one of.
+        name: The run's name.
+    """
 
-    def begin(self, total: int, done: int) -> None:
-        """How many steps the run has, and how many are behind it."""
-        self._task = self._all._bars.add_task("  ".join(self._name), total=total, completed=done)
+    def __init__(self, bars: Bars, name: str = ""):
+        self._bars, self._name = bars, [name] if name else []
+        self.moving = Event()
 
-    def show(self, done: int, latest: dict[str, Any]) -> None:
-        """Say how far the run is, and the single numbers measured last.
+    def __enter__(self) -> "Bar":
+        with contextlib.suppress(IndexError):
+            while True:
+                self._bars.display.remove_task(self._bars.over.pop())
+        self._task = self._bars.display.add_task("  ".join(self._name), total=None)
+        return self
 
-        Raises:
-            KeyboardInterrupt: The runs were told to stop.
-        """
-        numbers = [f"{name} {float(value):.4g}" for name, value in latest.items() if np.ndim(value) == 0]
-        self._all._bars.update(self._task, completed=done, description="  ".join([*self._name, *numbers]))
-        self.check()
+    def __exit__(self, *reason: object) -> None:
+        # Whoever waits for this run waits no longer, whatever became of it.
+        self.moving.set()
+        self._bars.over.append(self._task)
 
     def check(self) -> None:
-        """Stop here if the runs were told to.
+        """Stop here if the runs are to stop.
 
         Raises:
-            KeyboardInterrupt: They were.
+            KeyboardInterrupt: They are.
         """
-        if self._all.stopped:
-            raise KeyboardInterrupt
+        self._bars.check()
 
-    def end(self) -> None:
-        """The run is over: its bar goes."""
-        self._all._bars.remove_task(self._task)
-
-
-@contextlib.contextmanager
-def shown(progress: "bool | Bar") -> Iterator[Bar]:
-    """The bar of a run: one among others, or one of its own."""
-    if isinstance(progress, Bar):
-        yield progress
-    else:
-        with Bars(shown=progress) as bars:
-            yield bars.bar()
+    def show(self, done: int, steps: int, latest: dict[str, Any]) -> None:
+        """Say how many steps of the run are done, and the single numbers measured last; stop here if it is to stop."""
+        numbers = [f"{name} {float(value):.4g}" for name, value in latest.items() if np.ndim(value) == 0]
+        self._bars.display.update(self._task, completed=done, total=steps, description="  ".join([*self._name, *numbers]))
+        self.check()

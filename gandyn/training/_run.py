@@ -17,7 +17,7 @@ from .._provenance import digest
 from .._results import RESULTS, check, first
 from .._system import AbstractMap
 from ._folder import Folder, measured
-from ._progress import Bar, shown
+from ._progress import Bar, Bars
 
 # How long the compiled loop runs before it is looked at again, in seconds.
 _PAUSE = 0.5
@@ -134,7 +134,8 @@ class _Run:
             self._measure(ending=not self.fine or self.done == steps)
             if self.folder and (self.done % checkpoint == 0 or not self.fine or self.done == steps):
                 self.folder.keep(*self.settled)
-            self.bar.show(self.done, self.latest)
+            self.bar.show(self.done, steps, self.latest)
+            self.bar.moving.set()
 
     def curves(self) -> dict[str, Curve]:
         """What was measured, from the start of the run."""
@@ -156,7 +157,7 @@ def train(
     folder: str | os.PathLike[str] | None = None,
     checkpoint: int = 1000,
     key: Key[Array, ""] | None = None,
-    progress: bool | Bar = True,
+    progress: bool = True,
     throw: bool = True,
 ) -> Training:
     """Apply a training map for a long time, and measure on the way.
@@ -173,7 +174,7 @@ def train(
         folder: Where to keep the run; it is not kept if left out.
         checkpoint: Keep the state after every so many steps.
         key: Where the metrics' own randomness comes from, `jax.random.key(0)` if left out.
-        progress: Whether to show a bar with what was measured last, where stderr is a terminal; or a `Bar` among others.
+        progress: Whether to show a bar with what was measured last, where stderr is a terminal.
         throw: Raise if the run diverges.
 
     Returns:
@@ -185,6 +186,23 @@ def train(
         OSError: The folder cannot be written.
         RuntimeError: The run left the finite numbers (with `throw`); the message says after which step.
     """
+    with Bars(shown=progress) as bars, Bar(bars) as bar:
+        return watched(bar, step, state, steps, metrics=metrics, folder=folder, checkpoint=checkpoint, key=key, throw=throw)
+
+
+def watched(
+    bar: Bar,
+    step: AbstractMap,
+    state: PyTree,
+    steps: int,
+    *,
+    metrics: Sequence[Every],
+    folder: str | os.PathLike[str] | None,
+    checkpoint: int,
+    key: Key[Array, ""] | None,
+    throw: bool,
+) -> Training:
+    """`train` with a bar among others, which may tell it to stop."""
     if not isinstance(step, AbstractMap):
         raise ValueError(f"train takes a map; {type(step).__name__} is none. Build one, such as gd.SimGD(flow, 0.1).")
     if steps < 1 or checkpoint < 1:
@@ -193,15 +211,13 @@ def train(
     step, state = prepare(step, state)
     kept = None if folder is None else Folder(folder, _identity(step, state, metrics, key))
     try:
-        with shown(progress) as bar:
-            run = _Run(step, state, metrics, key, kept, bar)
-            bar.begin(steps, run.done)
-            try:
-                run.go(steps, checkpoint)
-            except KeyboardInterrupt:
-                if kept:
-                    kept.keep(*run.settled)
-                raise
+        run = _Run(step, state, metrics, key, kept, bar)
+        try:
+            run.go(steps, checkpoint)
+        except KeyboardInterrupt:
+            if kept:
+                kept.keep(*run.settled)
+            raise
         result = RESULTS.successful if run.fine else first(step.failure(run.state), RESULTS.nonfinite)
         check(result, throw, f"train: the run diverged after step {run.done}. ")
         return Training(run.state, jnp.asarray(run.done), run.curves(), result)
@@ -215,7 +231,8 @@ def _identity(step: AbstractMap, state: PyTree, metrics: Sequence[Every], key: K
     return {
         "map": digest(step),
         "state": f"{_tree.size(state)} numbers, {digest(state)}",
-        "metrics": digest(tuple(metrics)),
+        # How often they are measured may change while a run goes on.
+        "metrics": digest(tuple(each.metric for each in metrics)),
         "key": digest(key),
     }
 

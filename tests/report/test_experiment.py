@@ -1,11 +1,12 @@
 """The report of an experiment: its numbers are those of a linear GAN in closed form, and nothing else is fetched or hidden."""
 
+import collections
 import dataclasses
+import itertools
 import json
 import re
 import signal
 import threading
-import time
 
 import equinox as eqx
 import jax
@@ -20,7 +21,8 @@ from gandyn import report
 from gandyn.claims._claim import NIE_PATEL
 from gandyn.experiments import Effect, Experiment, Setting, Start, conduct
 from gandyn.report._animate import _repeat
-from gandyn.training import Batches, Every, Spectrum
+from gandyn.training import Batches, Every, Spectrum, _run
+from gandyn.training._progress import Bars
 
 GAMMA, STEP, STEPS, SEEDS = 0.8, 0.2, 20, (3, 4)
 
@@ -111,45 +113,98 @@ def test_the_numbers_are_those_of_the_linear_map(made):
     assert 'class="verdict corrected">undecided' in page
 
 
-def test_runs_one_after_the_other_are_the_same_and_are_read_back(made, tmp_path, capsys):
+def test_runs_one_after_the_other_are_the_same_and_are_read_back(made, tmp_path, monkeypatch, capsys):
     found, *_ = made
-    alone = conduct(TINY, TINY.small, tmp_path, dtype=jnp.float64, jobs=1)
-    assert "tiny: penalty, seed 3 (2 of 6)" in capsys.readouterr().err
-    assert list(alone.runs) == list(found.runs) == [(name, seed) for name in TINY.arms for seed in SEEDS]
-    again = conduct(TINY, TINY.small, tmp_path, dtype=jnp.float64, progress=False)
-    for key, run in found.runs.items():
+    tiny = dataclasses.replace(TINY, arms={name: TINY.arms[name] for name in ("plain", "penalty")})
+    alone = conduct(tiny, TINY.small, tmp_path, dtype=jnp.float64, jobs=1)
+    assert "tiny: penalty, seed 3 (2 of 4)" in capsys.readouterr().err
+    assert list(alone.runs) == [(name, seed) for name in tiny.arms for seed in SEEDS]
+    monkeypatch.setattr(_run, "_advance", pytest.fail)
+    again = conduct(tiny, TINY.small, tmp_path, dtype=jnp.float64, progress=False)
+    for key, run in alone.runs.items():
         for name, curve in run.training.curves.items():
-            np.testing.assert_array_equal(curve.values, alone.runs[key].training.curves[name].values)
+            np.testing.assert_array_equal(curve.values, found.runs[key].training.curves[name].values)
             np.testing.assert_array_equal(curve.values, again.runs[key].training.curves[name].values)
 
 
-def test_an_interrupt_stops_every_run_where_it_is_and_they_go_on(made, tmp_path, monkeypatch):
-    found, *_ = made
-    interrupted = threading.Event()
-
-    def interrupt(step, state, key):
-        measured = distance(step, state, key)
-        if not interrupted.is_set():
-            interrupted.set()
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            # Until the main thread has told the runs to stop.
-            time.sleep(0.5)
-        return measured
-
+def test_more_steps_prolong_what_was_run(tmp_path):
     def built(setting, seed, dtype):
-        start = arm(GAMMA)(setting, seed, dtype)
-        return start._replace(metrics=(*start.metrics[1:], Every(5, interrupt)))
+        made = arm(GAMMA)(setting, seed, dtype)
+        return made._replace(metrics=(Every(setting.steps // 4, distance),))
 
-    tiny = dataclasses.replace(TINY, arms={"plain": TINY.arms["plain"], "penalty": built})
+    tiny = dataclasses.replace(TINY, arms={"plain": built, "penalty": built})
+    for steps, measured in ((STEPS, [0, 5, 10, 15, 20]), (2 * STEPS, [0, 5, 10, 15, 20, 30, 40])):
+        setting = dataclasses.replace(TINY.small, steps=steps)
+        longer = conduct(tiny, setting, tmp_path, dtype=jnp.float64, progress=False)
+        assert longer.runs["plain", 3].training.curves["distance"].steps.tolist() == measured
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Set once the runs were told to stop."""
+    event, stop = threading.Event(), Bars.stop
+
+    def stopped(bars):
+        stop(bars)
+        event.set()
+
+    monkeypatch.setattr(Bars, "stop", stopped)
+    return event
+
+
+def reached(folder):
+    """The steps of the checkpoints, by arm and seed."""
+    files = {file.parent: file.read_bytes().partition(b"\n")[0] for file in folder.rglob("checkpoint")}
+    return {f"{path.parent.name} {path.name}": json.loads(header)["step"] for path, header in files.items()}
+
+
+def held(told, before):
+    """An arm whose runs do something after five steps, and wait there until they are told to stop."""
+    measured = collections.defaultdict(itertools.count)
+
+    def waiting(step, state, key):
+        if next(measured[threading.get_ident()]) == 1 and not told.is_set():
+            before()
+            assert told.wait(60)
+        return distance(step, state, key)
+
+    def build(setting, seed, dtype):
+        return arm(GAMMA)(setting, seed, dtype)._replace(metrics=(Every(5, waiting),))
+
+    return build
+
+
+def test_an_interrupt_stops_every_run_where_it_is_and_they_go_on(made, tmp_path, told):
+    found, *_ = made
+    both = threading.Barrier(2, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+    tiny = dataclasses.replace(TINY, arms={name: held(told, both.wait) for name in ("plain", "penalty")})
     with pytest.raises(KeyboardInterrupt):
-        conduct(tiny, TINY.small, tmp_path, dtype=jnp.float64, jobs=1, progress=False)
-    # The first run had ended, the second was at its start, and the others had not begun.
-    assert sorted(file.parent.parent.name for file in tmp_path.rglob("checkpoint")) == ["penalty", "plain"]
+        conduct(tiny, TINY.small, tmp_path, dtype=jnp.float64, progress=False)
+    assert reached(tmp_path) == {"plain seed-3": 5, "penalty seed-3": 5}
     after = conduct(tiny, TINY.small, tmp_path, dtype=jnp.float64, progress=False)
-    for key, run in after.runs.items():
-        np.testing.assert_array_equal(
-            run.training.curves["distance"].values, found.runs[key].training.curves["distance"].values
-        )
+    for (name, seed), run in after.runs.items():
+        assert name in tiny.arms
+        before = found.runs["penalty", seed].training.curves["distance"]
+        np.testing.assert_array_equal(run.training.curves["distance"].values, before.values)
+
+
+def test_a_run_that_fails_stops_the_others(tmp_path, told):
+    others = threading.Event()
+
+    def broken(setting, seed, dtype):
+        assert others.wait(60)
+        raise OSError("no such data")
+
+    tiny = dataclasses.replace(TINY, arms={"plain": held(told, others.set), "penalty": broken})
+    with pytest.raises(OSError, match="no such data"):
+        conduct(tiny, TINY.small, tmp_path, dtype=jnp.float64, progress=False)
+    assert reached(tmp_path) == {"plain seed-3": 5}
+
+
+@pytest.mark.parametrize("seeds", [(), (3, 3)])
+def test_each_seed_counts_once(seeds):
+    with pytest.raises(ValueError, match="one seed at least, and each once"):
+        Setting(STEPS, seeds, {})
 
 
 def test_curves_and_spectra_are_kept(made):
