@@ -215,9 +215,9 @@ def conduct(
 
     def made(i: int, arm: str, seed: int) -> Run:
         bars.check()
-        with waits[arm, seed] as bar:
+        with bar_of[arm, seed] as bar:
             if seed != setting.seeds[0]:
-                waits[arm, setting.seeds[0]].moving.wait()
+                bar_of[arm, setting.seeds[0]].moving.wait()
             # Data that all runs share are made by the first.
             with building:
                 bars.check()
@@ -237,7 +237,7 @@ def conduct(
         return Run(start, training)
 
     with Bars(shown=progress) as bars, ThreadPoolExecutor(jobs) as pool:
-        waits = {(arm, seed): Bar(bars, f"{arm}, seed {seed}") for arm, seed in order}
+        bar_of = {(arm, seed): Bar(bars, f"{arm}, seed {seed}") for arm, seed in order}
         try:
             runs = {pair: pool.submit(made, i, *pair) for i, pair in enumerate(order, 1)}
             ends = {arm: pool.submit(_end, runs[arm, setting.seeds[0]], bars) for arm in experiment.arms}
