@@ -257,6 +257,19 @@ def test_reproduce(run, registry, tmp_path):
     assert (tmp_path / "new" / "folder" / "index.html").is_file()
 
 
+def test_the_games_of_the_claims_are_made_in_double_precision(tmp_path):
+    code = """
+import sys, jax
+from gandyn.cli import run
+assert run(["reproduce", "unknown", "--out", sys.argv[1]]) == 2
+from gandyn.claims import _charts
+kinds = {leaf.dtype for leaf in jax.tree.leaves((_charts._GAN, _charts._REST)) if isinstance(leaf, jax.Array)}
+assert {kind.itemsize for kind in kinds if kind.kind == "f"} == {8}, kinds
+"""
+    python = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert python.returncode == 0, python.stderr
+
+
 def test_a_claim_that_fails(run, registry, tmp_path):
     registry(claim("A1", _half), claim("B1", _wrong), claim("B2", _broken))
     code, out, err = run("reproduce", "--json", "--out", str(tmp_path))

@@ -59,6 +59,11 @@ def reproduce(
     as_json: Json = False,
 ) -> int:
     """Check the claims of the papers and write the report."""
+    from ._console import double_precision, several_at_once
+
+    # Before the claims are imported, some of whose games are made then.
+    several_at_once()
+    double_precision()
     from ._reproduce import run
 
     return run(claims, out, as_json)

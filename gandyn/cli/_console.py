@@ -54,6 +54,15 @@ def double_precision() -> None:
     jax.config.update("jax_enable_x64", True)
 
 
+def several_at_once() -> None:
+    """Give XLA's pool threads to spare, before anything is computed.
+
+    The decomposition of a large batch of matrices waits inside the pool for parts of itself that run there too: two of them on
+    the two threads of a small machine wait for ever.
+    """
+    os.environ.setdefault("NPROC", str(max(8, os.cpu_count() or 1)))
+
+
 def check_folder(file: Path | None) -> None:
     """Refuse, before anything is computed, a file whose folder cannot be written.
 

@@ -18,7 +18,7 @@ from .. import report
 from ..claims import Check, Claim, Outcome, verify
 from ..claims._all import ALL
 from ..report._page import number
-from ._console import double_precision, messages, show_json
+from ._console import messages, show_json
 from ._games import choose
 from ._options import FAILED, FINE, INTERRUPTED, Words
 
@@ -33,7 +33,6 @@ _AT_ONCE = 2
 
 def run(keys: Words, out: Path, as_json: bool) -> int:
     """Carry the command out and return its exit code."""
-    double_precision()
     chosen = _choose(keys)
     _prepare(out)
     outcomes = _verify(chosen)
