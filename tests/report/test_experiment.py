@@ -174,6 +174,15 @@ def held(told, before):
     return build
 
 
+@pytest.fixture
+def interruptible():
+    """A process in the background may have been told to ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_stops_every_run_where_it_is_and_they_go_on(made, tmp_path, told):
     found, *_ = made
     both = threading.Barrier(2, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
