@@ -12,7 +12,7 @@ from .. import report
 from ..experiments import Report, conduct
 from ..experiments._all import ALL
 from ..experiments._experiment import shortened
-from ._console import check_folder, double_precision, messages, several_at_once, show_json
+from ._console import check_folder, double_precision, messages, show_json
 from ._games import choose
 from ._options import FAILED, FINE
 
@@ -33,7 +33,6 @@ def run(
     animation: Path | None,
 ) -> int:
     """Carry the command out and return its exit code."""
-    several_at_once()
     double_precision()
     experiment = ALL[choose(name, ALL, "experiment")]
     setting = shortened(experiment.full if full else experiment.small, steps=_steps(steps), seeds=_seeds(seeds))
